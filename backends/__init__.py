@@ -1,0 +1,1 @@
+"""Backends: lower a module into an executable that runs and says what it costs."""

@@ -1,0 +1,1 @@
+"""Frontends: readers that import a model into a module."""
