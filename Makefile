@@ -24,7 +24,8 @@ venv: $(INSTALLED) ## an environment with Ranvier and the tested version of all 
 $(BIN)/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    echo "$$python -m venv $(VENV)"; exec $$python -m venv $(VENV); \
+	    echo "$$python -m venv $(VENV)"; \
+	    $$python -m venv $(VENV) && exit || { rm -rf $(VENV); exit 1; }; \
 	  fi; \
 	done; \
 	echo "no Python 3.11 or newer found; name one: make venv PYTHON=/path/to/python3" >&2; exit 1
