@@ -1,0 +1,80 @@
+"""Facts: what later passes must know and no type says. Typed, printed records on values, ops and resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ranvier.ir.fields import Enum, Integer, ListOf, Optional, Real, ResourceRef, Text, option
+from ranvier.ir.records import Record
+
+
+@dataclass(frozen=True)
+class Fact(Record):
+    """Base of all facts. `sticky` facts may not be dropped by a rewrite."""
+
+    family = "fact"
+    sticky: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Statistics(Fact):
+    """One statistic of a value over calibration data.
+
+    `values` has one number for `per=layer`, one per channel (axis 1) for `per=channel`. `definition` says exactly what
+    was computed, `data` over what.
+    """
+
+    word = "statistics"
+    kind: str = option(Text(), help="max, min, mean, p99.9, ...")
+    values: tuple[float, ...] = option(ListOf(Real()))
+    per: str = option(Enum("layer", "channel"), "layer")
+    definition: str = option(Text(), "")
+    data: str = option(Text(), "", help="what data, how many samples")
+
+
+@dataclass(frozen=True)
+class Histogram(Fact):
+    """Counts of a value over calibration data in equal bins between `low` and `high`, a row per channel."""
+
+    word = "histogram"
+    counts: str = option(ResourceRef(), help="integer resource [channels, bins]")
+    low: tuple[float, ...] = option(ListOf(Real()))
+    high: tuple[float, ...] = option(ListOf(Real()))
+    data: str = option(Text(), "")
+
+
+@dataclass(frozen=True)
+class Mask(Fact):
+    """Which weights are pruned: a bit resource of the weight's shape. May not be dropped."""
+
+    word = "mask"
+    sticky = True
+    mask: str = option(ResourceRef())
+
+
+@dataclass(frozen=True)
+class ImportedName(Fact):
+    """The name that a value bears in the imported model, when it is no name of the grammar."""
+
+    word = "imported_name"
+    name: str = option(Text())
+
+
+@dataclass(frozen=True)
+class DimName(Fact):
+    """A dimension's name in the imported model; symbols are capitals here."""
+
+    word = "dim_name"
+    symbol: str = option(Text())
+    name: str = option(Text())
+
+
+@dataclass(frozen=True)
+class Converted(Fact):
+    """This neuron stands for an activation of the source model."""
+
+    word = "converted"
+    activation: str = option(Text())
+    threshold: str = option(Text(), "")
+    latency: int | None = option(Optional(Integer()), None)

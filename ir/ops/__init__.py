@@ -1,0 +1,27 @@
+"""The dialects. Importing this package declares every op that ships with Ranvier."""
+
+from ranvier.ir.core import OPS, Op
+from ranvier.ir.diagnostics import error, suggest
+from ranvier.ir.ops import arith, control, core, loss, neurons, nn, q, reduce, shape, snn, time
+
+__all__ = [
+    "arith",
+    "control",
+    "core",
+    "loss",
+    "neurons",
+    "nn",
+    "op_class",
+    "q",
+    "reduce",
+    "shape",
+    "snn",
+    "time",
+]
+
+
+def op_class(name: str) -> type[Op]:
+    """The op class of a name such as `nn.conv`; raises RanvierError with the near miss."""
+    if name not in OPS:
+        raise error("unknown-op", f"no op is called {name!r}", help=suggest(name, OPS))
+    return OPS[name]

@@ -1,0 +1,1 @@
+"""The text form: one grammar of values for module text, pipelines and recipes."""

@@ -1,0 +1,157 @@
+"""The rules that every module keeps; all findings are reported at once, each by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ranvier.ir.core import Graph, Module, Op, Value, collect
+from ranvier.ir.diagnostics import Diagnostic, RanvierError
+from ranvier.ir.locations import describe
+from ranvier.ir.timing import WindowedOp, is_cycle, regions
+from ranvier.ir.types import SpikesType
+
+
+def verify(module: Module) -> None:
+    """Raise RanvierError with every broken rule, or return."""
+    collect(findings(module))
+
+
+def findings(module: Module) -> Iterator[Diagnostic]:
+    """Every broken rule of a module."""
+    for graph in module.graphs.values():
+        yield from _structure(module, graph)
+        yield from _types(graph)
+        yield from _cycles(graph)
+    yield from _calls(module)
+    yield from _random_keys(module)
+
+
+def _found(code: str, message: str, op: Op | None = None, graph: Graph | None = None, help: str = "") -> Diagnostic:
+    where = describe(op.location) if op is not None else ""
+    place = f"@{graph.name}: " if graph is not None else ""
+    return Diagnostic(code, place + message, where, help)
+
+
+def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
+    names: set[str] = set()
+    for value in graph.values:
+        if value.name in names or not value.name:
+            yield _found("duplicate-name", f"two values are called %{value.name}", value.op, graph)
+        names.add(value.name)
+    defined: set[Value] = set(graph.args)
+    for op in graph.ops:
+        for index, v in enumerate(op.operands):
+            if v is None:
+                continue
+            if v.resource is not None:
+                if v.resource not in module.resources:
+                    yield _found("unknown-name", f"{op!r} uses ${v.resource}, which the module does not have", op, graph)
+            elif v not in defined and not (op.name == "core.delay" and index == 0):
+                yield _found(
+                    "use-before-definition",
+                    f"{op!r} uses {v!r} before it is defined",
+                    op,
+                    graph,
+                    "only the first operand of core.delay may be defined later",
+                )
+            if (op, index) not in v.uses:
+                yield _found("broken-use-list", f"{v!r} does not list its use by {op!r}", op, graph)
+        defined.update(op.results)
+        if op.name == "core.return" and op.next is not None:
+            yield _found("no-return", "core.return is not the last op", op, graph)
+    for v in defined:
+        for user, index in v.uses:
+            if user.graph is not graph or user.operands[index] is not v:
+                yield _found("broken-use-list", f"{v!r} lists a use by {user!r} that is not there", user, graph)
+    for op in graph.ops:
+        if op.name == "core.delay" and op.operands[0] not in defined and not (op.operands[0] and op.operands[0].is_constant):
+            yield _found("unknown-name", f"{op!r} delays a value that no op of the graph defines", op, graph)
+    if graph.last is None or graph.last.name != "core.return":
+        yield _found("no-return", "the graph does not end in core.return", graph.last, graph)
+
+
+def _types(graph: Graph) -> Iterator[Diagnostic]:
+    for op in graph.ops:
+        try:
+            inferred = op.infer_types()
+        except RanvierError as why:
+            yield from why.diagnostics
+            continue
+        stored = tuple(r.type for r in op.results)
+        if inferred != stored:
+            want, have = ", ".join(map(str, inferred)), ", ".join(map(str, stored))
+            yield _found("stale-type", f"{op!r} has type {have} but infers {want}", op, graph)
+        for r in op.results:
+            if isinstance(r.type, SpikesType):
+                yield from _alphabet(op, graph, r)
+
+
+def _alphabet(op: Op, graph: Graph, value: Value) -> Iterator[Diagnostic]:
+    kind = value.type
+    assert isinstance(kind, SpikesType)
+    lo, hi = kind.code.alphabet()
+    if kind.elem.is_float or lo < kind.elem.range[0] or hi > kind.elem.range[1]:
+        yield _found(
+            "alphabet",
+            f"{value!r} holds spikes of {kind.code} ({lo}..{hi}) in {kind.elem.storage}",
+            op,
+            graph,
+            f"use {kind.code.element().storage}",
+        )
+
+
+def _cycles(graph: Graph) -> Iterator[Diagnostic]:
+    for group in regions(graph):
+        if not is_cycle(group):
+            continue
+        for op in group:
+            if isinstance(op, WindowedOp) or getattr(op, "windowed", False):
+                yield _found(
+                    "delay-cycle",
+                    f"{op!r} needs a whole window but lies on a cycle through core.delay",
+                    op,
+                    graph,
+                    "only pure ops and stepwise neurons may lie on a cycle",
+                )
+
+
+def _calls(module: Module) -> Iterator[Diagnostic]:
+    from ranvier.ir.ops.control import callees
+
+    edges: dict[str, set[str]] = {name: set() for name in module.graphs}
+    for name, graph in module.graphs.items():
+        for op in graph.ops:
+            for callee in callees(op):
+                if callee not in module.graphs:
+                    yield _found("unknown-name", f"{op!r} names @{callee}, which the module does not have", op, graph)
+                else:
+                    edges[name].add(callee)
+    done: set[str] = set()
+    for name in edges:
+        path: list[str] = []
+        stack: list[tuple[str, bool]] = [(name, True)]
+        while stack:
+            node, enter = stack.pop()
+            if not enter:
+                path.pop()
+                done.add(node)
+            elif node in path:
+                yield _found("recursive-call", f"graphs call each other in a circle: {' -> '.join([*path, node])}")
+                return
+            elif node not in done:
+                path.append(node)
+                stack.append((node, False))
+                stack.extend((n, True) for n in sorted(edges[node]))
+
+
+def _random_keys(module: Module) -> Iterator[Diagnostic]:
+    seen: dict[str, Op] = {}
+    for op in module.ops:
+        if not op.draws or not getattr(op, "is_random", True):
+            continue
+        key = str(op.attributes.get("key", ""))
+        if key in seen:
+            yield _found(
+                "duplicate-op-key", f"{op!r} and {seen[key]!r} share the key {key!r}", op, op.graph, "give each random op a key of its own"
+            )
+        seen[key] = op
