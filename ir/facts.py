@@ -71,6 +71,14 @@ class DimName(Fact):
 
 
 @dataclass(frozen=True)
+class Note(Fact):
+    """Something that a reader of the module should know, such as what an import could not keep."""
+
+    word = "note"
+    text: str = option(Text())
+
+
+@dataclass(frozen=True)
 class Converted(Fact):
     """This neuron stands for an activation of the source model."""
 
