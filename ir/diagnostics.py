@@ -111,7 +111,6 @@ for _name, _text in {
     "alphabet": "A spike value lies outside the alphabet that its code and element type allow.",
     "bad-input": "An array given to a module does not fit the type of the graph's argument.",
     "missing-data": "A resource's array is not at hand: the text was parsed without the file or store that holds it.",
-    "missing-file": "There is no file of that name, or it cannot be opened.",
     "damaged-file": "A file is truncated, damaged, or not of the format that its suffix says.",
     "duplicate-op-key": "Two random ops of one module share a key and would draw the same numbers.",
     "limit": "A rewriting or fixpoint did not come to rest within its limit.",
