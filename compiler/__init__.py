@@ -19,7 +19,7 @@ _PUBLIC = {
     "load_executable": "ranvier.executable:load_executable",
     "opt": "ranvier.api:opt",
     "parse": "ranvier.api:parse",
-    "targets": "ranvier.targets_",
+    "targets": "ranvier.targets",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -113,6 +113,9 @@ class Pass(Record):
         """Change the module in place."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        return self.in_braces()
+
 
 Invariant = Callable[[Module], Iterable[Diagnostic]]
 _INVARIANTS: dict[str, Invariant] = {}
@@ -217,6 +220,9 @@ class Target(Record):
     def runtime(self) -> Runtime:
         """What passes run the network on while compiling for this target."""
         raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.in_braces()
 
 
 def check_support(module: Module, table: Sequence[Support], target: str) -> None:

@@ -6,6 +6,7 @@ Codes, surrogates, facts, locations, passes and target options are records. A fa
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, ClassVar, Self
 
 from ranvier.ir.diagnostics import error, suggest
@@ -91,6 +92,17 @@ class Record:
 
     def __str__(self) -> str:
         return format_value(self.write())
+
+    def in_braces(self) -> str:
+        """`word{a=1 b=2}`: how passes and targets stand in pipelines and recipes."""
+        fields = self.fields()
+        inside = " ".join(f"{name}={format_value(value, short_real)}" for name, value in fields.items())
+        return self.word + (f"{{{inside}}}" if inside else "")
+
+
+def short_real(value: Any) -> str | None:
+    """A real number as its shortest decimal that reads back the same: for text that people write."""
+    return repr(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _read_default(field: dataclasses.Field[Any]) -> Any:

@@ -1,1 +1,13 @@
-"""Passes: one module in, one module out."""
+"""Passes: one module in, one module out. Nothing is imported before it is asked for by name."""
+
+# Word -> "module:class". A word not listed here is looked up among the backends' passes and the installed packages'.
+BUILTIN = {
+    "fold-constants": "ranvier.passes.simplify.fold_constants:FoldConstants",
+    "dce": "ranvier.passes.simplify.dce:DeadCode",
+    "cse": "ranvier.passes.simplify.cse:CommonSubexpressions",
+    "canonicalize": "ranvier.passes.simplify.canonicalize:Canonicalize",
+    "fold-batchnorm": "ranvier.passes.simplify.fold_batchnorm:FoldBatchNorm",
+    "calibrate": "ranvier.passes.calibration.calibrate:Calibrate",
+    "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
+    "to-step": "ranvier.passes.time.to_step:ToStep",
+}
