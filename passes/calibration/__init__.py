@@ -1,0 +1,1 @@
+"""What calibration data says about the values of a module."""

@@ -1,0 +1,1 @@
+"""Passes that make a module smaller without changing what it computes."""

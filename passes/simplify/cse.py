@@ -1,0 +1,57 @@
+"""`cse`: compute the same thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from ranvier.ir.core import Graph, Module, Op, replace_uses
+from ranvier.ir.fields import Integer, option
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.passes.simplify.dce import eliminate
+
+
+@dataclass(frozen=True)
+class CommonSubexpressions(Pass):
+    """f(x), f(x) => one f(x); equal constants => one constant. Ops that draw random numbers are never merged."""
+
+    word = "cse"
+    hash_below: int = option(Integer(0), 1 << 20, "constants of more elements are compared by identity only")
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        merge_constants(module, self.hash_below)
+        for graph in module.graphs.values():
+            merge_ops(graph)
+        eliminate(module)
+
+
+def merge_constants(module: Module, hash_below: int) -> None:
+    """Let every user of a constant use the first one of equal type, facts and content."""
+    seen: dict[Hashable, str] = {}
+    for name, resource in module.resources.items():
+        if resource.splat is not None:
+            content: Hashable = ("splat", repr(resource.splat))
+        elif resource.size <= hash_below and resource.available:
+            content = resource.digest
+        else:
+            content = resource.origin or id(resource)
+        first = seen.setdefault((resource.type, resource.facts, content), name)
+        if first == name:
+            continue
+        for graph in module.graphs.values():
+            if name in graph._constants:
+                replace_uses(graph.constant(name), graph.constant(first))
+
+
+def merge_ops(graph: Graph) -> None:
+    """Replace an op by an earlier equal one."""
+    seen: dict[Hashable, Op] = {}
+    for op in graph.ops:
+        if op.draws or not op.results or op.name == "core.delay" or any(f.sticky for f in op.facts):
+            continue
+        key = (type(op), tuple(op.operands), tuple(op.attributes.items()), op.place)
+        first = seen.setdefault(key, op)
+        if first is not op:
+            for old, new in zip(op.results, first.results, strict=True):
+                replace_uses(old, new)

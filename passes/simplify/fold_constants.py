@@ -1,0 +1,57 @@
+"""`fold-constants`: compute at compile time what depends on constants only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranvier.ir.core import Module, Op, replace_uses
+from ranvier.ir.fields import Integer, option
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.interpret import evaluate_op
+from ranvier.ir.resources import Resource
+from ranvier.ir.timing import PureOp
+from ranvier.ir.types import TensorType
+from ranvier.passes.simplify.dce import eliminate
+
+
+@dataclass(frozen=True)
+class FoldConstants(Pass):
+    """f(c1, c2, ...) => c, by the op's own meaning. Results that are much larger than what they are made of stay ops."""
+
+    word = "fold-constants"
+    growth: int = option(Integer(1), 4, "a result may have this many times the elements of its operands")
+    small: int = option(Integer(0), 1 << 16, "results up to this many elements are always folded")
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        for graph in module.graphs.values():
+            for op in graph.ops:
+                if self._foldable(module, op):
+                    fold(module, op)
+        eliminate(module)
+
+    def _foldable(self, module: Module, op: Op) -> bool:
+        if not isinstance(op, PureOp) or not op.arguments or not all(v.is_constant for v in op.arguments):
+            return False
+        kinds = [r.type for r in op.results]
+        if not all(isinstance(k, TensorType) and all(isinstance(d, int) for d in k.shape) for k in kinds):
+            return False
+        resources = [module.resource(str(v.resource)) for v in op.arguments]
+        if not all(r.available for r in resources) or any(f.sticky for r in resources for f in r.facts):
+            return False
+        made = sum(int(np.prod([int(d) for d in k.shape], dtype=np.int64)) for k in kinds)
+        return made <= max(self.small, self.growth * max(r.size for r in resources))
+
+
+def fold(module: Module, op: Op) -> None:
+    """Replace the results of an op by constants."""
+    arrays = [None if v is None else module.array(v) for v in op.operands]
+    out = evaluate_op(op, arrays)
+    graph = op.graph
+    assert graph is not None
+    for r, array in zip(op.results, out if isinstance(out, tuple) else (out,), strict=True):
+        assert isinstance(r.type, TensorType)
+        hint = next((str(v.resource) for v in op.arguments if v.type.rank), r.name)
+        replace_uses(r, graph.constant(module.add(Resource(r.type, array), hint)))

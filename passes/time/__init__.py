@@ -1,0 +1,1 @@
+"""Passes that change how a module meets time."""
