@@ -130,7 +130,7 @@ def _dtype(storage: str) -> np.dtype[Any]:
     if storage == "bf16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
     kind, bits = storage[0], int(storage[1:])
     return np.dtype(f"{kind}{max(bits, 8) // 8}")
 
@@ -172,8 +172,8 @@ def quant_call(quant: Affine) -> Any:
     for name, default in (("zero", 0), ("axis", None), ("group", None)):
         if getattr(quant, name) != default:
             fields[name] = getattr(quant, name)
-    for name, default in (("rounding", "half_even"), ("order", "round_then_shift")):
-        if getattr(quant, name) != default:
+    for name, usual in (("rounding", "half_even"), ("order", "round_then_shift")):
+        if getattr(quant, name) != usual:
             fields[name] = Word(getattr(quant, name))
     return Call("affine", (), fields)
 
@@ -187,7 +187,8 @@ def quant_of(name: str, fields: dict[str, Any]) -> Affine:
         raise ValueError(f"affine has no field {sorted(extra)[0]!r}")
     if "scale" not in fields:
         raise ValueError("affine needs a scale")
-    return Affine(**{k: str(v) if k in ("rounding", "order") else v for k, v in fields.items()})
+    read: dict[str, Any] = {k: str(v) if k in ("rounding", "order") else v for k, v in fields.items()}
+    return Affine(**read)
 
 
 def as_exact(values: Sequence[float] | np.ndarray[Any, Any]) -> tuple[float, ...]:

@@ -78,7 +78,9 @@ class Interpreter:
         if isinstance(time, int):
             return time
         if time not in self.symbols:
-            raise error("bad-input", f"the number of steps {time} is not known", help=f"pass a timed input or bind {time}")
+            raise error(
+                "bad-input", f"the number of steps {time} is not known", help=f"pass a timed input or bind {time}"
+            )
         return self.symbols[time]
 
     def _moment(self, t: int, steps: int) -> Moment:
@@ -93,7 +95,9 @@ class Interpreter:
             if isinstance(why, RanvierError):
                 raise
             shapes = [None if a is None else list(np.shape(a)) for a in arrays]
-            raise error("bad-input", f"{op!r} cannot be computed on shapes {shapes}: {why}", where=describe(op.location)) from why
+            raise error(
+                "bad-input", f"{op!r} cannot be computed on shapes {shapes}: {why}", where=describe(op.location)
+            ) from why
 
     def _compute(self, op: Op, arrays: list[Any]) -> Any:
         evaluate = getattr(op, "evaluate", None)
@@ -106,8 +110,13 @@ class Interpreter:
         if isinstance(op, PureOp) and any(r.type.time is not None for r in op.results):
             assert steps is not None
             timed = [v is not None and v.type.time is not None for v in op.operands]
-            rows = [op.meaning(*_at(arrays, timed, t)) for t in range(steps)]
-            return _stack(rows)
+            return _stack([self._meaning(op, _at(arrays, timed, t)) for t in range(steps)])
+        return self._meaning(op, arrays)
+
+    def _meaning(self, op: Op, arrays: list[Any]) -> Any:
+        if isinstance(op, PureOp) and op.needs_symbols:
+            meaning: Any = op.meaning
+            return meaning(*arrays, symbols=self.symbols)
         return op.meaning(*arrays)
 
     def _over_time(self, op: StatefulOp, arrays: list[Any], steps: int) -> Any:
@@ -154,7 +163,7 @@ class Interpreter:
                         states[op] = op.init(moment, *arrays)
                     states[op], out = op.step(moment, states[op], *arrays)
                 else:
-                    out = op.meaning(*arrays)
+                    out = self._meaning(op, arrays)
                 for r, a in zip(op.results, out if isinstance(out, tuple) else (out,), strict=False):
                     history[r].append(_cast(r, a))
             for op in group:
@@ -173,7 +182,8 @@ class Interpreter:
 
 
 def _cast(value: Value, array: Any) -> Array:
-    return np.asarray(array).astype(value.type.elem.dtype, copy=False)
+    with np.errstate(all="ignore"):  # inf is what a number too large for the type becomes
+        return np.asarray(array).astype(value.type.elem.dtype, copy=False)
 
 
 def _at(arrays: list[Any], timed: list[bool], t: int) -> list[Any]:
@@ -207,13 +217,21 @@ def check_input(arg: Value, x: Any, symbols: dict[str, int]) -> Array:
     array = np.asarray(x)
     want = ((kind.time,) if kind.time is not None else ()) + kind.shape
     if array.ndim != len(want):
-        raise error("bad-input", f"input %{arg.name} has shape {list(array.shape)}, but its type is {kind}", help=_shape_help(want))
+        raise error(
+            "bad-input",
+            f"input %{arg.name} has shape {list(array.shape)}, but its type is {kind}",
+            help=_shape_help(want),
+        )
     for size, dim in zip(array.shape, want, strict=True):
         if dim == "?":
             continue
         known = dim if isinstance(dim, int) else symbols.setdefault(dim, int(size))
         if known != size:
-            raise error("bad-input", f"input %{arg.name} has shape {list(array.shape)}, but its type is {kind}", help=_shape_help(want))
+            raise error(
+                "bad-input",
+                f"input %{arg.name} has shape {list(array.shape)}, but its type is {kind}",
+                help=_shape_help(want),
+            )
     if array.dtype.kind in "OUSc" or (array.dtype.kind == "f" and not kind.elem.is_float):
         raise error("bad-input", f"input %{arg.name} holds {array.dtype}, but its type is {kind}")
     if isinstance(kind, SpikesType):
@@ -244,7 +262,9 @@ def evaluate(
     return interpreter.run(module.main, inputs), interpreter.tapped
 
 
-def evaluate_op(op: Op, arrays: Sequence[Any], *, sample_ids: Any = None, symbols: Mapping[str, int] | None = None) -> Any:
+def evaluate_op(
+    op: Op, arrays: Sequence[Any], *, sample_ids: Any = None, symbols: Mapping[str, int] | None = None
+) -> Any:
     """One op by meaning, its time loop included; None stands for an operand left out. For tests."""
     module = op.graph.module if op.graph is not None and op.graph.module is not None else Module()
     first = next((np.asarray(a) for a in arrays if a is not None and np.ndim(a)), np.zeros(1))

@@ -78,7 +78,7 @@ def roots(location: Location | None) -> tuple[FileLoc | NodeLoc, ...]:
 
 def describe(location: Location | None) -> str:
     """A location for a message; empty when unknown."""
-    return "" if location is None else location.describe()  # type: ignore[attr-defined, no-any-return]
+    return "" if location is None else location.describe()  # type: ignore[attr-defined]
 
 
 def derive(by: str, sources: list[Location | None]) -> Location:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from ranvier.ir.core import Graph, Op, require_tensor
 from ranvier.ir.types import Dim, SpikesType, TensorType, Type
 
 
 class PureOp(Op):
-    """One function, applied per step. `infer` and `meaning` see operands without time."""
+    """One function, applied per step. `infer` and `meaning` see operands without time.
+
+    With `needs_symbols`, `meaning` also takes `symbols=`, the sizes that the inputs give to symbols.
+    """
+
+    needs_symbols: ClassVar[bool] = False
 
     def infer_types(self) -> tuple[Type, ...]:
         """See Op: time is taken off the operands, and put back on the results."""
@@ -32,16 +37,16 @@ class PureOp(Op):
 
 
 class StatefulOp(Op):
-    """`init(*arrays)` gives the state, `step(state, *arrays)` gives (state, results) for one step.
+    """`init(moment, *arrays)` gives the state, `step(moment, state, *arrays)` (state, results) for one step.
 
-    `infer` sees operand types with time. `time_of` says over how many steps it runs.
+    `infer` sees operand types with time. `moment` (ranvier.ir.interpret) knows the step and where to draw.
     """
 
-    def init(self, *arrays: Any) -> Any:
+    def init(self, moment: Any, *arrays: Any) -> Any:
         """The state before the first step, from the operands of the first step (their shapes)."""
         raise NotImplementedError
 
-    def step(self, state: Any, *arrays: Any) -> tuple[Any, Any]:
+    def step(self, moment: Any, state: Any, *arrays: Any) -> tuple[Any, Any]:
         """One step: the next state and the result, or a tuple of results."""
         raise NotImplementedError
 

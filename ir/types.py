@@ -74,6 +74,10 @@ class SpikesType:
         """The same code, element and time with another shape."""
         return replace(self, shape=tuple(shape))
 
+    def with_elem(self, element: Elem) -> SpikesType:
+        """The same spikes in another element type."""
+        return replace(self, elem=element)
+
     def with_time(self, time: Dim | None) -> SpikesType:
         """The same spikes over another number of steps. Raises ValueError without time: spikes always have it."""
         if time is None:
@@ -142,7 +146,9 @@ def broadcast_shapes(*shapes: Sequence[Dim]) -> tuple[Dim, ...]:
             if dim == 1:
                 dim = other
             elif other != 1 and not same_dim(dim, other):
-                raise ValueError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: {dim} against {other}")
+                raise ValueError(
+                    f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: {dim} against {other}"
+                )
             elif other != 1:
                 dim = join_dim(dim, other)
         out.append(dim)

@@ -120,7 +120,7 @@ class Celu(Unary, name="nn.celu"):
 
 
 class Gelu(Unary, name="nn.gelu"):
-    """x * Phi(x), Phi being the normal distribution, by erf or by its tanh approximation (Hendrycks and Gimpel, 2016)."""
+    """x * Phi(x), Phi the normal distribution, by erf or its tanh approximation (Hendrycks and Gimpel, 2016)."""
 
     approximate = enum("none", "tanh", default="none", help="how Phi is computed")
 

@@ -30,7 +30,47 @@ from ranvier.ir.schema import enum, operand, optional
 from ranvier.ir.timing import PureOp
 from ranvier.ir.types import TensorType, Type
 
-__all__ = ["Abs", "Add", "Ceil", "Celu", "Clip", "Compare", "Cos", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Logical", "Maximum", "Minimum", "Mish", "Mod", "Mul", "Neg", "Pow", "Prelu", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Tanh"]
+__all__ = [
+    "Abs",
+    "Add",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Compare",
+    "Cos",
+    "Div",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Log",
+    "Logical",
+    "Maximum",
+    "Minimum",
+    "Mish",
+    "Mod",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Prelu",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Selu",
+    "Sigmoid",
+    "Sign",
+    "Silu",
+    "Sin",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+]
 
 
 class Add(Binary, name="nn.add"):
@@ -277,10 +317,14 @@ class Logical(PureOp, name="nn.logical"):
     def infer(self, a: Any, b: Any) -> Type:
         """See Op."""
         if (b is None) != (self.how == "not"):
-            raise self.fail("wrong-operands", f"how={self.how} takes {'one operand' if self.how == 'not' else 'two operands'}")
+            raise self.fail(
+                "wrong-operands", f"how={self.how} takes {'one operand' if self.how == 'not' else 'two operands'}"
+            )
         for kind in (a, b):
             if kind is not None and (kind.elem.storage != "i1" or kind.elem.quant is not None):
-                raise self.fail("type-mismatch", f"needs bits, not {kind.elem}", "nn.compare or core.cast to i1 makes bits")
+                raise self.fail(
+                    "type-mismatch", f"needs bits, not {kind.elem}", "nn.compare or core.cast to i1 makes bits"
+                )
         return TensorType(broadcast(self, a, b), elem("i1"))
 
     def meaning(self, a: Any, b: Any) -> Any:
@@ -289,5 +333,3 @@ class Logical(PureOp, name="nn.logical"):
             return np.logical_not(a)
         functions: dict[str, Any] = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
         return functions[self.how](a, b)
-
-

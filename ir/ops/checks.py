@@ -42,11 +42,15 @@ def numbers(op: Op, *kinds: TensorType | None, integers: bool = True) -> None:
         if kind is None or kind.elem.is_float:
             continue
         if kind.elem.quant is not None:
-            raise op.fail("type-mismatch", f"computes with numbers, not with levels of {kind.elem}", "put q.dequantize before")
+            raise op.fail(
+                "type-mismatch", f"computes with numbers, not with levels of {kind.elem}", "put q.dequantize before"
+            )
         if not integers:
             raise op.fail("type-mismatch", f"needs real numbers, not {kind.elem}", "core.cast to f32 before")
         if kind.elem.bits < 8:
-            raise op.fail("type-mismatch", f"has no arithmetic on {kind.elem}", "core.cast to i8 or a wider type before")
+            raise op.fail(
+                "type-mismatch", f"has no arithmetic on {kind.elem}", "core.cast to i8 or a wider type before"
+            )
 
 
 def broadcast(op: Op, *kinds: TensorType | None) -> tuple[Dim, ...]:

@@ -111,11 +111,15 @@ def check_callee(op: Op, name: str, operands: list[Any], types: tuple[Any, ...])
     have = [None if v is None else v.type for v in operands]
     if len(want) != len(have) or any(h is None or not fits(h, w) for h, w in zip(have, want, strict=True)):
         raise op.fail(
-            "type-mismatch", f"gives ({', '.join(map(str, have))}) to @{name}, which takes ({', '.join(map(str, want))})"
+            "type-mismatch",
+            f"gives ({', '.join(map(str, have))}) to @{name}, which takes ({', '.join(map(str, want))})",
         )
     given = [v.type for v in graph.outputs]
     if len(given) != len(types) or any(not fits(g, t) for g, t in zip(given, types, strict=True)):
-        raise op.fail("type-mismatch", f"expects ({', '.join(map(str, types))}) of @{name}, which gives ({', '.join(map(str, given))})")
+        raise op.fail(
+            "type-mismatch",
+            f"expects ({', '.join(map(str, types))}) of @{name}, which gives ({', '.join(map(str, given))})",
+        )
 
 
 def fits(have: Any, want: Any) -> bool:

@@ -38,7 +38,9 @@ class Delay(StatefulOp, name="core.delay"):
     def infer(self, x: Any, init: Any) -> Type:
         """See Op."""
         if x.time is None:
-            raise self.fail("time-mismatch", "delays a value without time", "core.repeat or core.to_time gives it steps")
+            raise self.fail(
+                "time-mismatch", "delays a value without time", "core.repeat or core.to_time gives it steps"
+            )
         if isinstance(x, SpikesType) and not x.code.may_delay:
             raise self.fail("spikes-misused", f"spikes of {x.code} may not be delayed")
         if not isinstance(x, SpikesType):

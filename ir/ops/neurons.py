@@ -18,8 +18,8 @@ from ranvier.ir.types import StateType, Type
 class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")):
     """Charge, fire, reset: v = leak * v + current; s = fire(v); v falls by s * theta (soft) or to v_reset (hard).
 
-    `theta` (default: the scale of `elem`), `v0` (0), `leak` (1), `theta_neg` (theta) are numbers, one a channel (axis 1),
-    or tensors that broadcast. Gives the spikes, the final membrane, and the final signed count of spikes.
+    `theta` (default: the scale of `elem`), `v0` (0), `leak` (1), `theta_neg` (theta) are numbers, one a channel (axis
+    1), or tensors that broadcast. Gives the spikes, the final membrane, and the final signed count of spikes.
     A negative spike is fired at v <= -theta_neg (`lower=threshold`) or v < 0 (`lower=zero`), and the membrane rises by
     theta_neg; `negative=gated` allows no more of them than positive ones before. After a spike the neuron is silent for
     `refractory` steps (it goes on integrating). `schedule` says which input steps an output step sees: stepwise,
@@ -48,13 +48,17 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
         """See Op."""
         kind = require_tensor(self, "current", current)
         if kind.time is None or not kind.elem.is_float:
-            raise self.fail("type-mismatch", f"integrates a real current over time, not {kind}", "core.repeat gives it steps")
+            raise self.fail(
+                "type-mismatch", f"integrates a real current over time, not {kind}", "core.repeat gives it steps"
+            )
         lo, _ = self.code.alphabet()
         if (lo < 0) != (self.negative != "none"):
             want = "negative=gated or free" if lo < 0 else "negative=none"
             raise self.fail("alphabet", f"fires spikes of {self.code} with negative={self.negative}", f"use {want}")
         if self.refractory and self.windowed:
-            raise self.fail("bad-value", f"has a refractory time under schedule {self.schedule}", "only stepwise neurons may")
+            raise self.fail(
+                "bad-value", f"has a refractory time under schedule {self.schedule}", "only stepwise neurons may"
+            )
         channels = kind.shape[1] if kind.rank > 1 else 1
         for field, p in zip(self.operand_fields[1:], params, strict=True):
             if p is not None and p.rank == 1 and isinstance(channels, int) and p.shape[0] not in (1, channels):

@@ -30,7 +30,9 @@ class Quantize(PureOp, name="q.quantize"):
             raise self.fail("type-mismatch", f"needs real numbers, not {x.elem}", "core.cast to f32 before")
         quant = self.elem.quant
         if quant is None:
-            raise self.fail("type-mismatch", f"needs a quantized element type, not {self.elem}", f"{self.elem}@affine(scale=...)")
+            raise self.fail(
+                "type-mismatch", f"needs a quantized element type, not {self.elem}", f"{self.elem}@affine(scale=...)"
+            )
         zeros = quant.zero if isinstance(quant.zero, tuple) else (quant.zero,)
         if quant.order == "round_then_shift" and any(float(z) % 1 for z in zeros):
             raise self.fail("bad-value", "rounds before it adds a zero of one half", "use order=shift_then_round")
@@ -59,7 +61,9 @@ class Dequantize(PureOp, name="q.dequantize"):
     def infer(self, x: Any) -> Type:
         """See Op."""
         if x.elem.quant is None:
-            raise self.fail("type-mismatch", f"needs levels of a quantized element type, not {x.elem}", "core.cast makes reals")
+            raise self.fail(
+                "type-mismatch", f"needs levels of a quantized element type, not {x.elem}", "core.cast makes reals"
+            )
         check_scales(self, x.elem, x.shape)
         return TensorType(x.shape, elem("f32"))
 

@@ -18,20 +18,28 @@ def reshaped(op: Op, shape: Sequence[Dim], wanted: Sequence[Dim]) -> tuple[Dim, 
         raise op.fail("shape-mismatch", f"has a negative dim in {show_shape(wanted)}")
     open_dims = [i for i, d in enumerate(wanted) if d == "?" or d == -1 or (isinstance(d, str) and d not in shape)]
     if len(open_dims) > 1:
-        raise op.fail("shape-mismatch", f"leaves more than one dim of {show_shape(wanted)} open", "at most one can follow from the others")
+        raise op.fail(
+            "shape-mismatch",
+            f"leaves more than one dim of {show_shape(wanted)} open",
+            "at most one can follow from the others",
+        )
     count, symbols = measure(shape)
     rest, used = measure([d for i, d in enumerate(wanted) if i not in open_dims])
     left, missing = symbols - used, used - symbols
     if not open_dims:
         if "?" not in left and (left or missing or count != rest):
-            raise op.fail("shape-mismatch", f"makes {show_shape(wanted)} of {show_shape(shape)}, which has other elements")
+            raise op.fail(
+                "shape-mismatch", f"makes {show_shape(wanted)} of {show_shape(shape)}, which has other elements"
+            )
         return tuple(wanted)
     result = list(wanted)
     (at,) = open_dims
     if left or missing:
         follows: Dim = next(iter(left)) if sum(left.values()) == 1 and not missing and count == rest else "?"
     elif rest == 0 or count % rest:
-        raise op.fail("shape-mismatch", f"makes {show_shape(wanted)} of {show_shape(shape)}: {rest} does not divide {count}")
+        raise op.fail(
+            "shape-mismatch", f"makes {show_shape(wanted)} of {show_shape(shape)}: {rest} does not divide {count}"
+        )
     else:
         follows = count // rest
     keep = wanted[at] not in ("?", -1) and follows == "?"

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import require_tensor
-
 from ranvier.ir.ops.checks import axis_of, broadcast, equal_elems, wide
 from ranvier.ir.ops.reshape import kept_axis, reshaped
 from ranvier.ir.ops.scales import Shaped, broken, joined, moved, picked, scale_axis, with_axis
@@ -40,7 +39,9 @@ class Reshape(PureOp, name="core.reshape"):
 
     def meaning(self, x: Any) -> Any:
         """See Op: symbols of the operand have its sizes, one dim may follow from the others."""
-        known = {d: n for d, n in zip(_dims_of(self.x.type, x), x.shape, strict=True) if isinstance(d, str) and d != "?"}
+        known = {
+            d: n for d, n in zip(_dims_of(self.x.type, x), x.shape, strict=True) if isinstance(d, str) and d != "?"
+        }
         return np.reshape(x, [d if isinstance(d, int) else known.get(d, -1) for d in self.shape])
 
 
@@ -53,7 +54,9 @@ class Transpose(PureOp, name="core.transpose"):
     def infer(self, x: Any) -> Type:
         """See Op."""
         if sorted(self.perm) != list(range(x.rank)):
-            raise self.fail("shape-mismatch", f"has perm={list(self.perm)} for {x.rank} axes", "perm names every axis once")
+            raise self.fail(
+                "shape-mismatch", f"has perm={list(self.perm)} for {x.rank} axes", "perm names every axis once"
+            )
         axis = scale_axis(x)
         return moved(x, [x.shape[p] for p in self.perm], None if axis is None else self.perm.index(axis))
 
@@ -81,7 +84,10 @@ class Concat(PureOp, name="core.concat"):
                 raise self.fail("shape-mismatch", f"joins {first} and {other}")
             for i in range(first.rank):
                 if i != axis and not same_dim(shape[i], other.shape[i]):
-                    raise self.fail("shape-mismatch", f"joins {show_shape(first.shape)} and {show_shape(other.shape)} along axis {axis}")
+                    raise self.fail(
+                        "shape-mismatch",
+                        f"joins {show_shape(first.shape)} and {show_shape(other.shape)} along axis {axis}",
+                    )
                 shape[i] = join_dim(shape[i], other.shape[i])
         shape[axis] = size
         if scale_axis(first) != axis:
@@ -93,7 +99,9 @@ class Concat(PureOp, name="core.concat"):
 
     def _same_kind(self, a: Shaped, b: Shaped, axis: int) -> None:
         if type(a) is not type(b):
-            raise self.fail("spikes-misused", f"joins {a} and {b}", "put snn.psp behind the spikes, or encode the tensor")
+            raise self.fail(
+                "spikes-misused", f"joins {a} and {b}", "put snn.psp behind the spikes, or encode the tensor"
+            )
         if isinstance(a, SpikesType) and isinstance(b, SpikesType) and a.code != b.code:
             raise self.fail("type-mismatch", f"joins spikes of {a.code} and of {b.code}", "put snn.psp behind both")
         if a.elem == b.elem:
@@ -180,7 +188,8 @@ class Pad(PureOp, name="core.pad"):
         if not isinstance(x, SpikesType) and x.elem.quant is not None and self.mode == "constant" and self.value != 0:
             raise self.fail("type-mismatch", f"pads levels of {x.elem} with {self.value:g}", "put q.dequantize before")
         self._level(x)
-        return x.with_shape([self._dim(*entry) for entry in zip(x.shape, self.before, self.after, strict=True)])
+        kind: Shaped = x
+        return kind.with_shape([self._dim(*entry) for entry in zip(x.shape, self.before, self.after, strict=True)])
 
     def _dim(self, dim: Dim, before: int, after: int) -> Dim:
         if before == after == 0:
@@ -190,7 +199,9 @@ class Pad(PureOp, name="core.pad"):
         size = dim + before + after
         most = {"reflect": dim + min(before, 0) + min(after, 0) - 1, "wrap": dim + min(before, 0) + min(after, 0)}
         if size < 0 or (self.mode in most and max(before, after, 0) > max(most[self.mode], 0)):
-            raise self.fail("shape-mismatch", f"cannot put {before} before and {after} after {dim} elements with mode={self.mode}")
+            raise self.fail(
+                "shape-mismatch", f"cannot put {before} before and {after} after {dim} elements with mode={self.mode}"
+            )
         return size
 
     def _level(self, x: Any) -> int | float:
@@ -199,7 +210,9 @@ class Pad(PureOp, name="core.pad"):
         if quant is None or quant.zero == 0:
             return self.value
         if isinstance(quant.zero, tuple) or float(quant.zero) % 1:
-            raise self.fail("type-mismatch", f"pads with a zero that {x.elem} cannot store as one level", "put q.dequantize before")
+            raise self.fail(
+                "type-mismatch", f"pads with a zero that {x.elem} cannot store as one level", "put q.dequantize before"
+            )
         return int(quant.zero)
 
     def meaning(self, x: Any) -> Any:
@@ -208,7 +221,9 @@ class Pad(PureOp, name="core.pad"):
         x = x[tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(np.shape(x), pairs, strict=True))]
         width = [(max(b, 0), max(a, 0)) for b, a in pairs]
         if self.mode == "constant":
-            return np.pad(x, width, mode="constant", constant_values=np.asarray(self._level(self.x.type)).astype(x.dtype))
+            return np.pad(
+                x, width, mode="constant", constant_values=np.asarray(self._level(self.x.type)).astype(x.dtype)
+            )
         return np.pad(x, width, mode=self.mode)  # type: ignore[call-overload]
 
 
@@ -226,7 +241,10 @@ class Broadcast(PureOp, name="core.broadcast"):
             raise self.fail("shape-mismatch", f"cannot broadcast {show_shape(x.shape)} to {show_shape(shape)}")
         for i, d in enumerate(x.shape):
             if d != 1 and not same_dim(d, shape[new + i]):
-                raise self.fail("shape-mismatch", f"cannot broadcast {show_shape(x.shape)} to {show_shape(shape)}: {d} against {shape[new + i]}")
+                raise self.fail(
+                    "shape-mismatch",
+                    f"cannot broadcast {show_shape(x.shape)} to {show_shape(shape)}: {d} against {shape[new + i]}",
+                )
         axis = scale_axis(x)
         if axis is None:
             return moved(x, shape, None)
@@ -240,7 +258,9 @@ class Broadcast(PureOp, name="core.broadcast"):
         known.update((d, n) for d, n in zip(_dims_of(self.x.type, x), x.shape, strict=True) if isinstance(d, str))
         unknown = [d for d in self.shape if isinstance(d, str) and d not in known]
         if unknown:
-            raise self.fail("bad-input", f"does not know the size of {unknown[0]}", "an input of the graph must have this dim")
+            raise self.fail(
+                "bad-input", f"does not know the size of {unknown[0]}", "an input of the graph must have this dim"
+            )
         return np.broadcast_to(x, [d if isinstance(d, int) else known[d] for d in self.shape])
 
 
@@ -254,7 +274,9 @@ class Gather(PureOp, name="core.gather"):
     def infer(self, x: Any, indices: Any) -> Type:
         """See Op."""
         if indices.elem.is_float or indices.elem.quant is not None or indices.elem.storage == "i1":
-            raise self.fail("type-mismatch", f"needs integers as indices, not {indices.elem}", "core.cast to i64 before")
+            raise self.fail(
+                "type-mismatch", f"needs integers as indices, not {indices.elem}", "core.cast to i64 before"
+            )
         axis, scales = axis_of(self, self.axis, x.rank), scale_axis(x)
         if scales == axis:
             raise broken(self, x, "looks up along")
@@ -319,7 +341,9 @@ class Cast(PureOp, name="core.cast"):
             whole = np.trunc(np.where(np.isnan(x), 0, x))
             # the largest integer may not be a float: compare first, convert what is inside
             inside = np.where((whole >= low) & (whole < float(high)), whole, 0).astype(target.dtype)
-            return np.where(whole < low, target.dtype.type(low), np.where(whole >= float(high), target.dtype.type(high), inside))
+            return np.where(
+                whole < low, target.dtype.type(low), np.where(whole >= float(high), target.dtype.type(high), inside)
+            )
         if target.bits < 8:
             levels = np.asarray(x, np.int64) & ((1 << target.bits) - 1)
             return np.where(levels > high, levels - (1 << target.bits), levels)
@@ -348,5 +372,3 @@ def _but_scales(kind: Shaped) -> Any:
     quant = kind.elem.quant
     assert quant is not None
     return kind.elem.storage, quant.group, quant.rounding, quant.order
-
-

@@ -70,7 +70,9 @@ def spikes_type(op: Op, element: Elem, code: Any, shape: tuple[Any, ...], time: 
     """A spikes type, checked: the storage holds the alphabet, the scale fits the shape."""
     lo, hi = code.alphabet()
     if element.is_float or lo < element.range[0] or hi > element.range[1]:
-        raise op.fail("alphabet", f"holds spikes of {code} ({lo}..{hi}) in {element.storage}", f"use {code.element().storage}")
+        raise op.fail(
+            "alphabet", f"holds spikes of {code} ({lo}..{hi}) in {element.storage}", f"use {code.element().storage}"
+        )
     quant = element.quant
     if quant is not None and quant.axis is not None:
         size = shape[quant.axis] if -len(shape) <= quant.axis < len(shape) else None
@@ -184,7 +186,9 @@ class BiasCurrent(StatefulOp, name="snn.bias_current"):
         """See Op."""
         kind = require_tensor(self, "x", x)
         if kind.time is None:
-            raise self.fail("time-mismatch", "adds a current to a value without time", "give the linear op its bias back")
+            raise self.fail(
+                "time-mismatch", "adds a current to a value without time", "give the linear op its bias back"
+            )
         channels = kind.shape[1] if kind.rank > 1 else 1
         if bias.rank == 1 and isinstance(channels, int) and bias.shape[0] not in (channels, 1):
             raise self.fail("shape-mismatch", f"has {bias.shape[0]} biases for {channels} channels")

@@ -44,7 +44,11 @@ class ToTime(WindowedOp, name="core.to_time"):
         """See Op."""
         kind = require_tensor(self, "x", x)
         if kind.time is not None:
-            raise self.fail("time-mismatch", "would give a value a second time axis", "a value has at most one; unroll the sequence first")
+            raise self.fail(
+                "time-mismatch",
+                "would give a value a second time axis",
+                "a value has at most one; unroll the sequence first",
+            )
         axis = _axis(self, kind.rank)
         size = kind.shape[axis]
         if size == "?":
