@@ -105,7 +105,8 @@ class Interpreter:
             return evaluate(self, arrays)
         steps = self.steps_of(op)
         if is_stateful(op):
-            assert isinstance(op, StatefulOp) and steps is not None
+            assert isinstance(op, StatefulOp)
+            assert steps is not None
             return self._over_time(op, arrays, steps)
         if isinstance(op, PureOp) and any(r.type.time is not None for r in op.results):
             assert steps is not None
@@ -156,7 +157,7 @@ class Interpreter:
                 arrays = now(op, t)
                 if isinstance(op, Delay):
                     if t == 0:
-                        states[op] = op.init_from(arrays[1])
+                        states[op] = op.init_from(self._spread(arrays[1], op))
                     states[op], out = op.emit(states[op])
                 elif isinstance(op, StatefulOp):
                     if t == 0:
@@ -174,6 +175,17 @@ class Interpreter:
             stepped = [np.stack(history[r]) for r in op.results if history[r]]
             for r, a in zip(op.results, [*stepped, *ends], strict=True):
                 env[r] = _cast(r, a)
+
+    def _spread(self, init: Any, delay: Op) -> Any:
+        """What a delay begins with, in the shape of its operand, which is not known as an array yet."""
+        shape = delay.result.type.shape
+        if all(isinstance(d, int) or d in self.symbols for d in shape):
+            return np.broadcast_to(init, [self.resolve(d) for d in shape])
+        if np.ndim(init) < len(shape):
+            raise delay.fail(
+                "bad-input", f"does not know the shape {list(shape)} to begin with", "give an initial value of it"
+            )
+        return init
 
     def _store(self, op: Op, out: Any, env: dict[Value, Any]) -> None:
         outs = out if isinstance(out, tuple) else (out,)

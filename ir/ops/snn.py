@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,8 +120,9 @@ class Encode(StatefulOp, name="snn.encode"):
     def step(self, moment: Any, state: Any, x: Any, offset: Any) -> tuple[Any, Any]:
         """See StatefulOp."""
         unit = x / scale_of(self.elem, x.ndim)
+        now = moment if offset is None else replace(moment, t=moment.t + int(offset))
         return self.code.encode_step(  # type: ignore[no-any-return]
-            np, state, unit, moment.t, moment.steps, lambda: moment.draw(self.seed, self.key, x.shape)
+            np, state, unit, now.t, now.steps, lambda: now.draw(self.seed, self.key, x.shape)
         )
 
 
