@@ -15,8 +15,8 @@ register_code("missing-example", "A torch.nn.Module has no shapes: it is traced 
 register_code("bad-example", "The model cannot be run on the example input; the message is torch's.")
 register_code(
     "export-failed",
-    "torch.export could not turn the model into one graph; the message is torch's. The usual reason is control flow that "
-    "depends on the values of tensors.",
+    "torch.export could not turn the model into one graph; the message is that of torch. The usual reason is control flow "
+    "that depends on the values of tensors.",
 )
 
 
