@@ -1,7 +1,8 @@
 """Where passes, targets and frontends are found by name: built in, registered in this process, or by entry point.
 
-Tables of words lie with the folders (`ranvier.passes.BUILTIN`, `ranvier.backends.TARGETS`); a class is imported when its
-word is first used. Third parties declare entry points in `ranvier.passes` and `ranvier.backends`, named by the word.
+Tables of words lie with the folders (`ranvier.passes.BUILTIN`, `ranvier.backends.BUILTIN`); a class is imported when
+its word is first used. Third parties declare entry points in the groups `ranvier.passes` and `ranvier.backends`, named
+by the word.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ PASS_GROUP, TARGET_GROUP = "ranvier.passes", "ranvier.backends"
 
 
 def _pass_table() -> Mapping[str, str]:
-    return {**passes.BUILTIN, **backends.PASSES}
+    return passes.BUILTIN
 
 
 def _target_table() -> Mapping[str, str]:
-    return {**backends.TARGETS, "meaning": "ranvier.reference:MeaningTarget"}
+    return {**backends.BUILTIN, "meaning": "ranvier.reference:MeaningTarget"}
 
 
 def pass_names() -> list[str]:

@@ -32,4 +32,3 @@ def __dir__() -> list[str]:
     from ranvier.registry import target_names
 
     return sorted({*map(camel_case, target_names())})
-

@@ -1,0 +1,283 @@
+"""How good an executable is and what it does: accuracy, agreement, spikes, operations; prints as one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.batching import sample_axis, sample_count, splittable, take_samples
+from ranvier.ir.core import Module
+from ranvier.ir.diagnostics import error
+from ranvier.ir.interfaces import Array, batches
+from ranvier.samples import check_data, check_labels
+from ranvier.work import (
+    AC_PJ,
+    ENERGY_MODEL,
+    MAC_PJ,
+    NOT_MODELLED,
+    Operations,
+    hidden_spikes,
+    latency_steps,
+    operations,
+    spike_sources,
+    spike_values,
+    unit_spikes,
+)
+
+if TYPE_CHECKING:
+    from ranvier.executable import Executable
+
+TAP_BYTES = 256 << 20
+"""How many bytes of spikes are looked at together; it bounds the batch unless `batch` says otherwise."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Spikes of one spiking value: `rate` is spikes per neuron and step; `origin` the place in the user's model."""
+
+    name: str
+    neurons: int
+    spikes_per_sample: float
+    rate: float
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of an executable on some samples. What does not apply is None.
+
+    Spikes are events (a spike of level k is one event of `bits_per_spike` bits); `accumulates` counts it k times, once
+    for each target. `agreement` is the part of samples with the source model's top class. Op energies are in pJ.
+    """
+
+    samples: int
+    trials: int
+    accuracy: float | None
+    accuracy_std: float | None
+    source_accuracy: float | None
+    agreement: float | None
+    timesteps: int | None
+    latency_steps: int | None
+    neurons: int
+    spikes_per_sample: float | None
+    spikes_per_neuron: float | None
+    bits_per_spike: float | None
+    accumulates: float
+    multiply_accumulates: float
+    op_energy_pj: float
+    source_macs: float
+    source_op_energy_pj: float
+    seconds_per_sample: float
+    layers: tuple[Layer, ...] = ()
+    not_modelled: tuple[str, ...] = NOT_MODELLED
+    energy_model: str = ENERGY_MODEL
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What is shown: names and figures with their units; what does not apply is left out."""
+        spread = "" if self.accuracy_std is None else f" ± {self.accuracy_std:.2%} over {self.trials} trials"
+        spiking = self.spikes_per_sample is not None
+        rows = [
+            ("samples", str(self.samples)),
+            ("accuracy", _percent(self.accuracy) + (spread if self.accuracy is not None else "")),
+            ("accuracy of the source model", _percent(self.source_accuracy)),
+            ("agreement with the source model (top-1)", _percent(self.agreement)),
+            ("timesteps", "" if self.timesteps is None else str(self.timesteps)),
+            ("latency in steps", "" if self.latency_steps is None else str(self.latency_steps)),
+            ("neurons", str(self.neurons) if spiking else ""),
+            ("spikes per sample", _real(self.spikes_per_sample)),
+            ("spikes per neuron", _real(self.spikes_per_neuron)),
+            ("bits per spike", _real(self.bits_per_spike)),
+            ("accumulates per sample (by spikes)", f"{self.accumulates:,.0f}" if spiking else ""),
+            ("multiply-accumulates per sample (real-valued layers)", f"{self.multiply_accumulates:,.0f}"),
+            ("op energy per sample", _energy(self.op_energy_pj)),
+            (
+                "  of real-valued layers (the first, direct-coded one)",
+                _energy(self.multiply_accumulates * MAC_PJ) if spiking else "",
+            ),
+            ("  of layers driven by spikes", _energy(self.accumulates * AC_PJ) if spiking else ""),
+            ("op energy of the source model", _energy(self.source_op_energy_pj) if spiking else ""),
+            ("time per sample on this machine", f"{self.seconds_per_sample * 1e3:.3g} ms"),
+        ]
+        return [(name, figure) for name, figure in rows if figure]
+
+    def __str__(self) -> str:
+        from ranvier.tables import render
+
+        table = render(("figure", "value"), self.rows(), right=("value",))
+        left_out = "; ".join(self.not_modelled)
+        return f"{table}\n\nop energy: {self.energy_model}\nnot modelled: {left_out}"
+
+
+@dataclass
+class _Counts:
+    """Sums over all batches."""
+
+    outputs: list[Array]
+    events: dict[str, float]
+    units: dict[str, float]
+    steps: int | None
+    seconds: float
+
+
+def evaluate(
+    executable: Executable,
+    images: Any,
+    labels: Any = None,
+    *,
+    batch: int | None = None,
+    trials: int = 1,
+    source_outputs: Array | None = None,
+) -> Evaluation:
+    """See `Executable.evaluate`; `source_outputs` are the source model's first output, if known already."""
+    graph = executable.module.main
+    inputs = check_data(graph, images, "evaluation data", "images")
+    count = sample_count(graph, inputs)
+    known = None if labels is None else check_labels(labels, count)
+    if trials < 1:
+        raise error("bad-value", f"trials must be at least 1, not {trials}")
+    runs = [_run(executable, inputs, count, batch, trial) for trial in range(trials)]
+    if source_outputs is None:
+        source_outputs = source_output(executable, inputs)
+    accuracies = [_accuracy(r.outputs[0], known) for r in runs]
+    agreements = [_agreement(r.outputs[0], source_outputs) for r in runs]
+    scored = [a for a in accuracies if a is not None]
+    agreed = [a for a in agreements if a is not None]
+    return _figures(
+        executable,
+        count,
+        runs,
+        accuracy=float(np.mean(scored)) if scored else None,
+        accuracy_std=float(np.std(scored)) if len(scored) > 1 else None,
+        source_accuracy=_accuracy(source_outputs, known),
+        agreement=float(np.mean(agreed)) if agreed else None,
+    )
+
+
+def source_output(executable: Executable, inputs: Sequence[Array]) -> Array | None:
+    """The source model's first output on the samples; None when it takes other inputs."""
+    source = executable.source
+    if [a.type for a in source.main.args] != [a.type for a in executable.module.main.args]:
+        return None
+    batch = 64 if splittable(source, ()) else None
+    return executable.target.runtime().run(source, inputs, batch=batch).outputs[0]
+
+
+def _figures(
+    executable: Executable,
+    count: int,
+    runs: list[_Counts],
+    *,
+    accuracy: float | None,
+    accuracy_std: float | None,
+    source_accuracy: float | None,
+    agreement: float | None,
+) -> Evaluation:
+    module, samples = executable.module, count * len(runs)
+    sources = spike_sources(module)
+    events = {s.name: sum(r.events[s.name] for r in runs) / samples for s in sources}
+    units = {s.name: sum(r.units[s.name] for r in runs) / samples for s in sources}
+    steps, total = runs[0].steps, sum(events.values())
+    neurons = sum(s.elements for s in sources if s.is_neuron)
+    fired = sum(events[s.name] for s in sources if s.is_neuron)
+    bits = sum(events[s.name] * s.bits for s in sources)
+    done, source = operations(module, units, steps), _dense(executable.source)
+    left_out = NOT_MODELLED + (("spikes inside called graphs",) if hidden_spikes(module) else ())
+    layers = tuple(
+        Layer(s.name, s.elements, events[s.name], events[s.name] / s.elements / (steps or 1), s.origin) for s in sources
+    )
+    return Evaluation(
+        samples=count,
+        trials=len(runs),
+        accuracy=accuracy,
+        accuracy_std=accuracy_std,
+        source_accuracy=source_accuracy,
+        agreement=agreement,
+        timesteps=steps,
+        latency_steps=latency_steps(module, steps),
+        neurons=neurons,
+        spikes_per_sample=total if sources else None,
+        spikes_per_neuron=fired / neurons if neurons else None,
+        bits_per_spike=bits / total if total else None,
+        accumulates=done.accumulates,
+        multiply_accumulates=done.multiply_accumulates,
+        op_energy_pj=done.op_energy_pj,
+        source_macs=source.multiply_accumulates,
+        source_op_energy_pj=source.op_energy_pj,
+        seconds_per_sample=sum(r.seconds for r in runs) / samples,
+        layers=layers,
+        not_modelled=left_out,
+    )
+
+
+def _dense(module: Module) -> Operations:
+    """What a network does when every multiply-accumulate is done."""
+    return Operations(0.0, float(sum(op.macs() for op in module.main.ops)))
+
+
+def _run(executable: Executable, inputs: Sequence[Array], count: int, batch: int | None, trial: int) -> _Counts:
+    """One pass over the samples, spikes counted batch by batch so that they are never all in memory."""
+    module = executable.module
+    values = spike_values(module)
+    names = [v.name for v in values]
+    size = count if not splittable(module, names) else batch or _batch_for(module, count)
+    ids = np.arange(count, dtype=np.int64)
+    sums = _Counts([], dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), None, 0.0)
+    parts: list[tuple[Array, ...]] = []
+    for part in batches(count, size):
+        given = take_samples(module.main, inputs, part) if size < count else tuple(inputs)
+        started = time.perf_counter()
+        result = executable.run(given, names, sample_ids=ids[part], trial=trial, batch=size)
+        sums.seconds += time.perf_counter() - started
+        parts.append(result.outputs)
+        for name in names:
+            spikes = result.taps[name]
+            sums.events[name] += float(np.count_nonzero(spikes))
+            sums.units[name] += unit_spikes(spikes)
+            sums.steps = max(sums.steps or 0, len(spikes))
+    for i, v in enumerate(module.main.outputs):
+        pieces = [p[i] for p in parts]
+        sums.outputs.append(pieces[0] if len(pieces) == 1 else np.concatenate(pieces, sample_axis(v.type)))
+    return sums
+
+
+def _batch_for(module: Module, count: int) -> int:
+    per_sample = 1
+    for source, value in zip(spike_sources(module), spike_values(module), strict=True):
+        steps = value.type.time if isinstance(value.type.time, int) else 16
+        per_sample += source.elements * steps * value.type.elem.dtype.itemsize
+    return max(1, min(count, 256, TAP_BYTES // per_sample))
+
+
+def _accuracy(outputs: Array | None, labels: Array | None) -> float | None:
+    if outputs is None or labels is None or outputs.ndim != 2 or len(outputs) != len(labels):
+        return None
+    return float(np.mean(outputs.argmax(1) == labels))
+
+
+def _agreement(outputs: Array, source: Array | None) -> float | None:
+    if source is None or outputs.ndim != 2 or source.shape != outputs.shape:
+        return None
+    return float(np.mean(outputs.argmax(1) == source.argmax(1)))
+
+
+def _percent(x: float | None) -> str:
+    return "" if x is None else f"{x:.2%}"
+
+
+def _real(x: float | None) -> str:
+    return "" if x is None else f"{x:,.4g}" if x < 1e4 else f"{x:,.0f}"
+
+
+def _energy(picojoules: float) -> str:
+    for unit, size in (("µJ", 1e6), ("nJ", 1e3)):
+        if picojoules >= size:
+            return f"{picojoules / size:.3g} {unit}"
+    return f"{picojoules:.3g} pJ"
