@@ -1,0 +1,191 @@
+"""`ranvier passes | ops | targets | explain`: all of it derived from what passes, ops and targets declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.cli.console import emit, table
+from ranvier.ir.diagnostics import RanvierError, codes, explain
+from ranvier.ir.fields import REQUIRED, show
+from ranvier.ir.interfaces import Support, Target
+from ranvier.ir.records import Record
+
+OPTION_COLUMNS = ("option", "default", "values", "what it says")
+
+
+# -- passes ------------------------------------------------------------------------------------------------------------
+def show_passes(name: str | None) -> None:
+    """All passes with what they do, or everything about one."""
+    from ranvier.registry import find_pass, pass_names
+
+    if name is None:
+        rows, failed = _listed(pass_names(), find_pass)
+        table(("pass", "what it does"), rows, whole=("pass",))
+        _say_failed(failed)
+        return
+    cls = find_pass(name)
+    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    _options(cls)
+    for label, values in (("needs", cls.needs), ("requires", cls.requires), ("ensures", cls.ensures)):
+        if values:
+            emit(f"{label}: {', '.join(values)}")
+
+
+def _listed(names: Sequence[str], find: Any) -> tuple[list[tuple[str, str]], list[RanvierError]]:
+    """Each name with the first sentence about it; what cannot be imported stands aside, said openly."""
+    rows, failed = [], []
+    for name in names:
+        try:
+            rows.append((name, first_sentence(find(name))))
+        except RanvierError as why:
+            failed.append(why)
+    return rows, failed
+
+
+def _say_failed(failed: Sequence[RanvierError]) -> None:
+    if failed:
+        raise RanvierError([found for why in failed for found in why.diagnostics])
+
+
+def first_sentence(thing: Any) -> str:
+    """The first sentence of a docstring, on one line."""
+    paragraph = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+    end = paragraph.find(". ")
+    return paragraph if end < 0 else paragraph[: end + 1]
+
+
+def _options(cls: type[Record]) -> None:
+    fields = cls.options()
+    if not fields:
+        emit("It takes no options.")
+        return
+    rows = [(f.name, _default(f), f.metadata["kind"].describe(), f.metadata.get("help", "")) for f in fields]
+    table(OPTION_COLUMNS, rows, whole=("option",))
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is REQUIRED:
+        return "(required)"
+    kind = field.metadata["kind"]
+    return show(kind.write(kind.read(field.default)))
+
+
+# -- ops ---------------------------------------------------------------------------------------------------------------
+def show_ops(name: str | None) -> None:
+    """All ops (or those of one dialect) with what they do, or everything about one."""
+    from ranvier.ir.core import OPS
+    from ranvier.ir.ops import op_class
+
+    dialects = {op.partition(".")[0] for op in OPS}
+    if name is None or name in dialects:
+        chosen = [op for op in sorted(OPS) if name is None or op.startswith(f"{name}.")]
+        table(
+            ("op", "takes", "what it means"),
+            [(op, _signature(op), first_sentence(OPS[op])) for op in chosen],
+            whole=("op",),
+        )
+        return
+    cls = op_class(name)
+    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    marks = {"single": "", "optional": "may be left out", "variadic": "any number"}
+    rows = [(f.name, marks[f.role], "yes" if f.spikes else "", f.help) for f in cls.operand_fields]
+    if rows:
+        table(("operand", "how many", "takes spikes", "what it is"), rows, whole=("operand",))
+    if cls.attribute_fields:
+        attributes = [
+            (
+                key,
+                "(required)" if f.default is REQUIRED else show(f.kind.write(f.kind.read(f.default))),
+                f.kind.describe(),
+                f.help,
+            )
+            for key, f in cls.attribute_fields.items()
+        ]
+        table(("attribute", *OPTION_COLUMNS[1:]), attributes, whole=("attribute",))
+    emit(f"results: {', '.join(cls.results_declared) or 'none'}")
+    emit(f"time: {_time(cls)}")
+
+
+def _signature(name: str) -> str:
+    from ranvier.ir.core import OPS
+
+    marks = {"single": "", "optional": "?", "variadic": "..."}
+    return ", ".join(f.name + marks[f.role] for f in OPS[name].operand_fields)
+
+
+def _time(cls: type[Any]) -> str:
+    from ranvier.ir.timing import StatefulOp, WindowedOp
+
+    if issubclass(cls, WindowedOp):
+        return "windowed: a function of the whole window of steps"
+    if issubclass(cls, StatefulOp):
+        return "stateful: step by step, with a state"
+    return "pure: one function, applied at every step"
+
+
+# -- targets -----------------------------------------------------------------------------------------------------------
+def show_targets(name: str | None) -> None:
+    """All targets with what they are, or everything about one."""
+    from ranvier.registry import find_target, target_names
+
+    if name is None:
+        rows, failed = _listed(target_names(), find_target)
+        table(("target", "what it is"), rows, whole=("target",))
+        _say_failed(failed)
+        return
+    cls = find_target(name)
+    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    _options(cls)
+    if any(f.default is REQUIRED for f in cls.options()):
+        return  # what it supports depends on options that only the user knows
+    target = cls()
+    if passes := target.pipeline():
+        emit(f"passes that it needs: {passes}")
+    _support(target)
+
+
+def _support(target: Target) -> None:
+    rows = [(row.op, _when(row), row.fix) for row in target.support()]
+    if rows:
+        table(("op", "taken", "otherwise run"), rows, whole=("op",))
+
+
+def _when(row: Support) -> str:
+    if row.when is None:
+        return "always"
+    return (inspect.getdoc(row.when) or "where it fits (the error says why it does not)").split("\n")[0]
+
+
+# -- diagnostics -------------------------------------------------------------------------------------------------------
+ROOMS = ("ranvier", "ranvier.ir", "ranvier.passes", "ranvier.frontends", "ranvier.backends")
+
+
+def show_diagnostics(name: str | None) -> None:
+    """What a kind of error means, or all kinds."""
+    if name is None or name not in codes():
+        _load_all_codes()
+    if name is None:
+        table(("kind", "what it means"), list(codes().items()), whole=("kind",))
+        return
+    emit(f"{name}\n\n{explain(name)}")
+
+
+def _load_all_codes() -> None:
+    """Import every module of ours: each registers the diagnostics that it can emit."""
+    import importlib
+    import pkgutil
+
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if found.name.endswith(".__main__"):
+                continue
+            try:
+                importlib.import_module(found.name)
+            except ModuleNotFoundError as why:
+                # the library of a format or machine may be absent; a module of ours may not
+                if (why.name or "").split(".")[0] == "ranvier":
+                    raise

@@ -1,0 +1,92 @@
+"""A small line chart as inline SVG: what accuracy and agreement do over the number of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 520, 240
+LEFT, RIGHT, TOP, BOTTOM = 52, 130, 16, 40
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: points (x, y), a name, and a CSS class that colours it. `dashed` is for a constant to compare with."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    style: str
+    dashed: bool = field(default=False)
+
+
+def line_chart(series: Sequence[Series], title: str, x_label: str) -> Markup:
+    """The chart as an `<svg>`; y values are shares and shown in percent. x is spaced by its logarithm.
+
+    Empty markup when no series has two points.
+    """
+    drawn = [s for s in series if s.points]
+    xs = sorted({x for s in drawn for x, _ in s.points})
+    if len(xs) < 2 or xs[0] <= 0:
+        return Markup("")
+    low, high = _range([y for s in drawn for _, y in s.points])
+    span = math.log(xs[-1] / xs[0])
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = LEFT + (WIDTH - LEFT - RIGHT) * math.log(x / xs[0]) / span
+        return across, TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low)
+
+    parts = [*_axes(xs, low, high, place, x_label)]
+    taken: list[float] = []
+    for one in drawn:
+        parts += _line(one, place, taken)
+    words = "; ".join(f"{s.name}: " + ", ".join(f"{x:g} → {y:.2%}" for x, y in s.points) for s in drawn)
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="chart-title chart-text">'
+    # what is escaped below is everything that comes from outside; the rest are numbers and our own words
+    named = f'<title id="chart-title">{escape(title)}</title><desc id="chart-text">{escape(words)}</desc>'
+    return Markup(f"{head}{named}{''.join(parts)}</svg>")
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Round bounds around the values, at least two points of percent apart."""
+    spread = max(max(values) - min(values), 0.01)
+    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.25) if spread / s <= 5 or s == 0.25)
+    low = math.floor(min(values) / step - 0.2) * step
+    high = min(math.ceil(max(values) / step + 0.2) * step, 1.0)
+    return max(low, 0.0), max(high, low + 2 * step)
+
+
+def _axes(xs: Sequence[float], low: float, high: float, place: object, x_label: str) -> list[str]:
+    assert callable(place)
+    parts = []
+    ticks = 4
+    for n in range(ticks + 1):
+        y = low + (high - low) * n / ticks
+        _, down = place(xs[0], y)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{down + 4:.1f}" text-anchor="end">{y:.1%}</text>')
+    for x in xs:
+        across, down = place(x, low)
+        parts.append(f'<text x="{across:.1f}" y="{down + 18:.1f}" text-anchor="middle">{x:g}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
+    return parts
+
+
+def _line(one: Series, place: object, taken: list[float]) -> list[str]:
+    assert callable(place)
+    at = [place(x, y) for x, y in one.points]
+    dash = " dashed" if one.dashed else ""
+    path = " ".join(f"{a:.1f},{d:.1f}" for a, d in at)
+    parts = [f'<polyline class="line {one.style}{dash}" points="{path}"/>']
+    if not one.dashed:
+        parts += [f'<circle class="dot {one.style}" cx="{a:.1f}" cy="{d:.1f}" r="3.5"/>' for a, d in at]
+    # Names stand at the right end of their lines, pushed apart where lines end close together.
+    down = at[-1][1]
+    while any(abs(down - other) < 15 for other in taken):
+        down += 15
+    taken.append(down)
+    parts.append(f'<text class="name {one.style}" x="{WIDTH - RIGHT + 8}" y="{down + 4:.1f}">{escape(one.name)}</text>')
+    return parts
