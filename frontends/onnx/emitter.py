@@ -1,0 +1,182 @@
+"""Puts ops into the module while a file is read: folds what is constant, keeps track of sizes, names results."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.frontends.onnx.errors import Unsupported
+from ranvier.frontends.onnx.symbolic import DEPENDS, evaluate
+from ranvier.frontends.onnx.symbols import Size, atom, from_dim, to_dim
+from ranvier.frontends.onnx.tensors import Array, Constant, Sizes, Tensor
+from ranvier.ir.core import Graph, Module, Op, Value
+from ranvier.ir.elements import Elem
+from ranvier.ir.facts import ImportedName
+from ranvier.ir.locations import Location
+from ranvier.ir.ops import op_class
+from ranvier.ir.types import TensorType
+
+FOLDED = 1 << 16
+"""Constant results of at most so many elements are computed while the file is read; the rest is `fold-constants`'s."""
+MOVES = ("core.reshape", "core.transpose", "core.cast")
+"""Ops on constants that are always folded, lazily where the array is large: they cost no more than loading it."""
+
+
+def legal(name: str) -> str:
+    """An ONNX name as a name of the text form: ASCII letters, digits, `_` and `.`."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "v"
+
+
+class Emitter:
+    """Writes into one graph of a module. `hint` and `location` are those of the node being imported."""
+
+    def __init__(self, module: Module, graph: Graph, known: dict[Value, tuple[Size, ...]]):
+        self.module, self.graph, self.known = module, graph, known
+        self.hint = ""
+        self.location: Location | None = None
+        self.created: list[Value] = []
+
+    # -- sizes ---------------------------------------------------------------------------------------------------------
+    def shape(self, t: Tensor) -> tuple[Size, ...]:
+        """The shape with everything that is known about symbols; each unknown dim is an atom of its own."""
+        if not isinstance(t, Value):
+            return t.shape
+        if t in self.known:
+            return self.known[t]
+        return tuple(from_dim(d, f"?{t.name}.{i}") for i, d in enumerate(t.type.shape))
+
+    def know(self, t: Tensor, shape: Sequence[Size]) -> None:
+        """Remember what the sizes of a value are where its type can only say `?`."""
+        if isinstance(t, Value) and "?" in t.type.shape and len(shape) == t.type.rank:
+            self.known[t] = tuple(shape)
+
+    # -- constants -----------------------------------------------------------------------------------------------------
+    def value(self, t: Tensor) -> Value:
+        """The tensor as a value of the graph; a constant becomes a resource on first use."""
+        if isinstance(t, Value):
+            return t
+        if isinstance(t, Sizes):
+            raise Unsupported(f"computes with a tensor that {DEPENDS}")
+        if t.resource is None:
+            t.resource = self.module.add(t.to_resource(), re.sub(r"[^A-Za-z0-9_.\-/]", "_", t.hint))
+        return self.graph.constant(t.resource)
+
+    # -- ops -----------------------------------------------------------------------------------------------------------
+    def emit(self, name: str, *operands: Tensor | None, **attributes: Any) -> Tensor:
+        """The result of an op: computed at once where the operands are constants or sizes, else a new value."""
+        there = [t for t in operands if t is not None]
+        if there and not any(isinstance(t, Value) for t in there):
+            if any(isinstance(t, Sizes) for t in there):
+                return evaluate(name, there, attributes)  # type: ignore[arg-type]
+            folded = self._fold(name, operands, attributes)
+            if folded is not None:
+                return folded
+        return self.emit_all(name, *operands, **attributes)[0]
+
+    def emit_all(self, name: str, *operands: Tensor | None, **attributes: Any) -> list[Value]:
+        """All results of a new op."""
+        values = [None if t is None else self.value(t) for t in operands]
+        op = op_class(name)(*values, location=self.location, **attributes)
+        short = name.split(".")[-1]
+        self.graph.insert(op, names=[f"{self.hint}.{short}" if self.hint else short] * len(op.results))
+        if len(op.results) == 1:
+            self._carry(op)
+        self.created.extend(op.results)
+        return op.results
+
+    def _fold(self, name: str, operands: Sequence[Any], attributes: dict[str, Any]) -> Constant | None:
+        """The op on constants, or None where it is left to the module because it is large."""
+        stand_ins = [None if t is None else Value(t.type, t.hint, resource=t.hint) for t in operands]
+        op = op_class(name)(*stand_ins, location=self.location, **attributes)
+        kind = op.result.type
+        if not isinstance(kind, TensorType) or not all(isinstance(d, int) for d in kind.shape):
+            return None
+        sizes = [math.prod(kind.shape), *(t.size for t in operands if t is not None)]  # type: ignore[arg-type]
+        hint = f"{self.hint}.{name.split('.')[-1]}" if self.hint else "c"
+
+        def compute() -> Array:
+            with np.errstate(all="ignore"):
+                found = op.meaning(*[None if t is None else t.array for t in operands])
+            return np.asarray(found).astype(kind.elem.dtype, copy=False)
+
+        if max(sizes) <= FOLDED:
+            return Constant(kind, compute(), hint=hint)
+        first = operands[0]
+        if name == "core.broadcast" and first is not None and first.size == 1:
+            return Constant(kind, splat=first.array.reshape(-1)[0].item(), hint=hint)
+        if name in MOVES:
+            if first is not None and first.splat is not None and name != "core.cast":
+                return Constant(kind, splat=first.splat, hint=hint)
+            return Constant(kind, load=compute, hint=hint)
+        return None
+
+    def _carry(self, op: Op) -> None:
+        """Hand what is known about unknown sizes through ops that keep axes."""
+        result = op.result
+        if "?" not in result.type.shape:
+            return
+        kept = _axes_kept(op)
+        shape = list(self.shape(result))
+        for i, size in enumerate(shape):
+            if to_dim(size) != "?":
+                continue
+            for v in op.arguments:
+                at = kept(i, v) if kept is not None else None
+                if at is not None and 0 <= at < v.type.rank and v in self.known:
+                    shape[i] = self.known[v][at]
+                    break
+                if at is not None and 0 <= at < v.type.rank and v.type.shape[at] == "?":
+                    shape[i] = atom(f"?{v.name}.{at}")
+                    break
+        self.known[result] = tuple(shape)
+
+    # -- names ---------------------------------------------------------------------------------------------------------
+    def call(self, t: Tensor, name: str, made: Sequence[Value]) -> None:
+        """Give a result that is among the values just made the name that it bears in the file."""
+        if not name or not isinstance(t, Value) or t not in made:
+            return
+        self.graph.rename(t, legal(name))
+        if t.name != name:
+            t.facts += (ImportedName(name),)
+
+    def element(self, t: Tensor) -> Elem:
+        """The element type."""
+        if isinstance(t, Sizes):
+            return t.elem
+        assert isinstance(t.type, TensorType)
+        return t.type.elem
+
+
+_ELEMENTWISE = frozenset(
+    "add sub mul div pow maximum minimum mod neg abs sqrt exp log reciprocal floor ceil round sign erf sin cos sigmoid tanh "
+    "softplus relu silu mish hard_swish softsign leaky_relu elu selu celu prelu gelu hard_sigmoid clip compare logical "
+    "softmax log_softmax cumsum batch_norm layer_norm group_norm".split()
+)
+
+
+def _axes_kept(op: Op) -> Any:
+    """A function from an axis of the result and an operand to that operand's axis of the same size, or None."""
+    short = op.name.split(".")[-1]
+    rank = op.result.type.rank
+    if short in _ELEMENTWISE or op.name in ("core.cast", "core.select"):
+
+        def aligned(i: int, v: Value) -> int | None:
+            at = i - rank + v.type.rank
+            return at if at >= 0 and v.type.shape[at] != 1 else None
+
+        return aligned
+    if op.name in ("nn.linear", "nn.matmul"):
+        return lambda i, v: i if v is op.operands[0] and i < rank - 1 and v.type.rank == rank else None
+    if op.name == "core.transpose":
+        return lambda i, v: op.attributes["perm"][i]
+    if op.name in ("nn.conv", "nn.max_pool", "nn.avg_pool", "nn.conv_transpose"):
+        return lambda i, v: 0 if v is op.operands[0] and i == 0 else None
+    if op.name == "core.slice":
+        return lambda i, v: None if i in op.attributes["axes"] else i
+    if op.name == "core.concat":
+        return lambda i, v: i if i != op.attributes["axis"] % rank else None
+    return None
