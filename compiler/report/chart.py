@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 520, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 130, 16, 40
+
+
+Place = Callable[[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ def line_chart(series: Sequence[Series], title: str, x_label: str) -> Markup:
         return across, TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low)
 
     parts = [*_axes(xs, low, high, place, x_label)]
-    taken: list[float] = []
     for one in drawn:
-        parts += _line(one, place, taken)
+        parts += _line(one, place)
+    parts += _names(drawn, place)
     words = "; ".join(f"{s.name}: " + ", ".join(f"{x:g} → {y:.2%}" for x, y in s.points) for s in drawn)
     head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="chart-title chart-text">'
     # what is escaped below is everything that comes from outside; the rest are numbers and our own words
@@ -58,8 +61,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return max(low, 0.0), max(high, low + 2 * step)
 
 
-def _axes(xs: Sequence[float], low: float, high: float, place: object, x_label: str) -> list[str]:
-    assert callable(place)
+def _axes(xs: Sequence[float], low: float, high: float, place: Place, x_label: str) -> list[str]:
     parts = []
     ticks = 4
     for n in range(ticks + 1):
@@ -75,18 +77,22 @@ def _axes(xs: Sequence[float], low: float, high: float, place: object, x_label: 
     return parts
 
 
-def _line(one: Series, place: object, taken: list[float]) -> list[str]:
-    assert callable(place)
+def _line(one: Series, place: Place) -> list[str]:
     at = [place(x, y) for x, y in one.points]
     dash = " dashed" if one.dashed else ""
-    path = " ".join(f"{a:.1f},{d:.1f}" for a, d in at)
+    path = " ".join(f"{across:.1f},{down:.1f}" for across, down in at)
     parts = [f'<polyline class="line {one.style}{dash}" points="{path}"/>']
     if not one.dashed:
-        parts += [f'<circle class="dot {one.style}" cx="{a:.1f}" cy="{d:.1f}" r="3.5"/>' for a, d in at]
-    # Names stand at the right end of their lines, pushed apart where lines end close together.
-    down = at[-1][1]
-    while any(abs(down - other) < 15 for other in taken):
-        down += 15
-    taken.append(down)
-    parts.append(f'<text class="name {one.style}" x="{WIDTH - RIGHT + 8}" y="{down + 4:.1f}">{escape(one.name)}</text>')
+        parts += [f'<circle class="dot {one.style}" cx="{across:.1f}" cy="{down:.1f}" r="3.5"/>' for across, down in at]
+    return parts
+
+
+def _names(drawn: Sequence[Series], place: Place) -> list[str]:
+    """Names at the right end of their lines, from the top down, pushed apart where lines end close together."""
+    parts = []
+    free = 0.0
+    for down, one in sorted(((place(*one.points[-1])[1], one) for one in drawn), key=lambda pair: pair[0]):
+        at = max(down + 4, free)
+        free = at + 15
+        parts.append(f'<text class="name {one.style}" x="{WIDTH - RIGHT + 8}" y="{at:.1f}">{escape(one.name)}</text>')
     return parts

@@ -45,7 +45,7 @@ def _view(number: int, stage: Stage, before: Cut | None, after: Cut, share: int)
         summary=_summary(stage, number, changes),
         changes=changes[:MOST_CHANGES],
         changes_left_out=max(0, len(changes) - MOST_CHANGES),
-        drift=str(stage.drift or ""),
+        drift=_drift(stage),
         notes=tuple(stage.notes),
         tables=tuple(tables(stage)),
         diff=tuple(lines),
@@ -64,22 +64,25 @@ def op_changes(stage: Stage) -> tuple[Change, ...]:
     return tuple(Change(f"{name} {count:+d}", "more" if count > 0 else "less") for name, count in order)
 
 
+def _drift(stage: Stage) -> tuple[str, ...]:
+    found = stage.drift
+    if found is None:
+        return ()
+    top1 = "" if found.top1 is None else f"{found.top1:.1%}"
+    return (f"{found.max_abs:.2g}", f"{found.relative:.2%}", f"{found.cosine:.5f}", top1)
+
+
 def _summary(stage: Stage, number: int, changes: Sequence[Change]) -> str:
     if stage.load is None:
         return "what the target runs"
     if number == 0:
-        return f"the source model, {sum(stage.ops_after.values())} ops"
+        return f"the source model, {sum(stage.ops_after.values()):,} ops"
     if not stage.changed:
         return "changed nothing"
     fired = sum(len(_of(log, "applied")) for log in stage.rewrites)
-    parts = [f"{len(_of_tables(stage))} tables"] if len(_of_tables(stage)) > 1 else []
-    parts += [f"{fired} rewrite{'s' * (fired != 1)}"] if fired else []
-    parts += [f"{len(changes)} kinds of ops changed in number"] if changes else ["the number of ops is the same"]
-    return ", ".join(parts)
-
-
-def _of_tables(stage: Stage) -> list[str]:
-    return [name for name, rows in stage.tables.items() if rows]
+    parts = [f"{fired} rewrite{'s' * (fired != 1)}"] if fired else []
+    parts += [change.text for change in changes[:3]] or ["the same ops"]
+    return ", ".join(parts) + (", ..." if len(changes) > 3 else "")
 
 
 def tables(stage: Stage) -> Iterator[TableView]:

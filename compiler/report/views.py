@@ -46,7 +46,7 @@ class StageView:
     summary: str
     changes: tuple[Change, ...] = ()
     changes_left_out: int = 0
-    drift: str = ""
+    drift: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[TableView, ...] = ()
     diff: tuple[Line, ...] = ()
