@@ -25,7 +25,9 @@ class Value:
 
     __slots__ = ("facts", "graph", "index", "name", "op", "resource", "type", "uses")
 
-    def __init__(self, type: Type, name: str = "", *, op: Op | None = None, index: int = 0, resource: str | None = None):
+    def __init__(
+        self, type: Type, name: str = "", *, op: Op | None = None, index: int = 0, resource: str | None = None
+    ):
         self.type, self.name, self.op, self.index, self.resource = type, name, op, index, resource
         self.graph: Graph | None = None
         self.uses: dict[tuple[Op, int], None] = {}
@@ -121,11 +123,15 @@ class Op:
         for name, field in self.attribute_fields.items():
             value = given.pop(name, field.default)
             if value is REQUIRED:
-                raise self.fail("missing-option", f"needs the attribute {name!r}", help=f"{name}: {field.kind.describe()}")
+                raise self.fail(
+                    "missing-option", f"needs the attribute {name!r}", help=f"{name}: {field.kind.describe()}"
+                )
             try:
                 out[name] = field.kind.read(value)
             except ValueError as why:
-                raise self.fail("bad-value", f"{name} {why}", help=f"{name}: {field.help}" if field.help else "") from None
+                raise self.fail(
+                    "bad-value", f"{name} {why}", help=f"{name}: {field.help}" if field.help else ""
+                ) from None
         if given:
             name = next(iter(given))
             raise self.fail("unknown-option", f"has no attribute {name!r}", help=suggest(name, self.attribute_fields))
@@ -285,6 +291,13 @@ class Graph:
             self._constants[name] = value
         return self._constants[name]
 
+    def rename_constant(self, name: str, new: str) -> None:
+        """Follow a resource to its new name."""
+        value = self._constants.pop(name, None)
+        if value is not None:
+            value.resource = value.name = new
+            self._constants[new] = value
+
     @property
     def constants(self) -> list[Value]:
         """The resource values that ops of this graph use."""
@@ -374,6 +387,7 @@ class Module:
         self.resources: dict[str, Resource] = {}
         self.facts: tuple[Fact, ...] = ()
         self.frozen = False
+        self._wanted: dict[str, str] = {}
 
     @property
     def main(self) -> Graph:
@@ -401,8 +415,11 @@ class Module:
             raise error("unknown-name", f"the module has no resource ${name}", help=suggest(name, self.resources))
         return self.resources[name]
 
-    def add(self, resource: Resource | np.ndarray[Any, Any], hint: str = "c") -> str:
-        """Add a resource under a name made from the hint; returns the name."""
+    def add(self, resource: Resource | np.ndarray[Any, Any], hint: str = "c", *, instead_of: str | None = None) -> str:
+        """Add a resource under a name made from the hint; returns the name.
+
+        `instead_of` names a resource whose name this one takes over when that one is no longer used (see `tidy`).
+        """
         if self.frozen:
             raise error("frozen-module", "this module was handed out and never changes", help="work on module.clone()")
         if not isinstance(resource, Resource):
@@ -413,7 +430,21 @@ class Module:
             n += 1
             name = f"{hint}_{n}"
         self.resources[name] = resource.renamed(name)
+        if instead_of is not None:
+            self._wanted[name] = self._wanted.get(instead_of, instead_of)
         return name
+
+    def tidy(self) -> None:
+        """Give resources the names of those they were made instead of, where these are gone."""
+        for name, wanted in self._wanted.items():
+            if name not in self.resources or wanted in self.resources:
+                continue
+            self.resources = {
+                wanted if n == name else n: r.renamed(wanted) if n == name else r for n, r in self.resources.items()
+            }
+            for graph in self.graphs.values():
+                graph.rename_constant(name, wanted)
+        self._wanted = {n: w for n, w in self._wanted.items() if n in self.resources}
 
     def array(self, value: Value) -> np.ndarray[Any, Any]:
         """The array of a constant value."""
@@ -479,7 +510,9 @@ class Builder:
     def constant(self, array: Any, hint: str = "c", *, type: TensorType | None = None) -> Value:
         """A new resource of the module as a value of the graph."""
         assert self.graph.module is not None
-        resource = array if isinstance(array, Resource) else Resource.of(array) if type is None else Resource(type, array)
+        resource = (
+            array if isinstance(array, Resource) else Resource.of(array) if type is None else Resource(type, array)
+        )
         return self.graph.constant(self.graph.module.add(resource, hint))
 
     def returns(self, *values: Value, names: Sequence[str] = (), roles: Sequence[str] = ()) -> Op:
@@ -487,7 +520,9 @@ class Builder:
         from ranvier.ir.ops.core import Return
 
         names = list(names) or [v.name for v in values]
-        made = Return(*values, names=tuple(names), roles=tuple(roles) or ("output",) * len(values), location=self.location)
+        made = Return(
+            *values, names=tuple(names), roles=tuple(roles) or ("output",) * len(values), location=self.location
+        )
         return self.graph.insert(made)
 
 
@@ -503,7 +538,9 @@ def require_tensor(op: Op, what: str, type: Any) -> TensorType:
     if isinstance(type, TensorType):
         return type
     if isinstance(type, SpikesType):
-        raise op.fail("spikes-misused", f"computes with real numbers, but {what} is spikes", "put snn.psp or snn.decode between")
+        raise op.fail(
+            "spikes-misused", f"computes with real numbers, but {what} is spikes", "put snn.psp or snn.decode between"
+        )
     if isinstance(type, StateType):
         raise op.fail("type-mismatch", f"needs a tensor as {what}, not a state")
     raise op.fail("type-mismatch", f"needs a tensor as {what}")

@@ -23,7 +23,9 @@ def explain(name: str) -> str:
     """Return the explanation of a diagnostic name; raises RanvierError with the near miss when unknown."""
     if name not in _CODES:
         raise error(
-            "unknown-diagnostic", f"no diagnostic is called {name!r}", help=suggest(name, _CODES) or "see `ranvier explain`"
+            "unknown-diagnostic",
+            f"no diagnostic is called {name!r}",
+            help=suggest(name, _CODES) or "see `ranvier explain`",
         )
     return _CODES[name]
 
@@ -88,8 +90,10 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 
 
 for _name, _text in {
-    "unknown-diagnostic": "The name given to `ranvier explain` is not one of the diagnostics that this version can emit.",
-    "syntax": "Text that is not of the Ranvier grammar. The caret stands where parsing stopped; what could stand there is listed.",
+    "unknown-diagnostic": "The name given to `ranvier explain` is not one of the diagnostics that this version can "
+    "emit.",
+    "syntax": "Text that is not of the Ranvier grammar. The caret stands where parsing stopped; what "
+    "could stand there is listed.",
     "bad-value": "An attribute or option has a value outside what its declaration allows.",
     "unknown-option": "A pass, target, code or op was given a field that it does not declare.",
     "missing-option": "A field without a default was left out.",
@@ -98,12 +102,15 @@ for _name, _text in {
     "duplicate-name": "Two definitions of one scope bear the same name.",
     "type-mismatch": "The types of an op's operands do not fit its declaration.",
     "shape-mismatch": "The shapes of an op's operands do not fit each other.",
-    "time-mismatch": "Timed operands of one op have different numbers of steps, or a value would get a second time axis.",
+    "time-mismatch": "Timed operands of one op have different numbers of steps, or a value would get a second "
+    "time axis.",
     "spikes-misused": "An op that computes with real numbers was given spikes. Put snn.psp or snn.decode between.",
     "wrong-operands": "An op was built with too many or too few operands.",
     "frozen-module": "A module that was handed out never changes. Work on module.clone().",
-    "use-before-definition": "A value is used before the op that defines it. Only the operand of core.delay may come later.",
-    "broken-use-list": "A value's use-list disagrees with the operands of the ops; only a bug in a pass can cause this.",
+    "use-before-definition": "A value is used before the op that defines it. Only the operand of core.delay may come "
+    "later.",
+    "broken-use-list": "A value's use-list disagrees with the operands of the ops; only a bug in a pass can cause "
+    "this.",
     "stale-type": "A stored result type differs from what the op infers from its operands.",
     "no-return": "A graph must end in exactly one core.return.",
     "recursive-call": "Graphs call each other in a circle; modules have no recursion.",
@@ -116,7 +123,8 @@ for _name, _text in {
     "limit": "A rewriting or fixpoint did not come to rest within its limit.",
     "unsupported": "An op, type or option that this reader, pass or target does not offer.",
     "missing-extra": "An optional dependency is not installed.",
-    "internal": "A fault of Ranvier, not of its input. The folder that is named holds what repeats it; please send it with a report.",
+    "internal": "A fault of Ranvier, not of its input. The folder that is named holds what repeats it; "
+    "please send it with a report.",
     "dropped-fact": "A rewrite dropped a fact that may not be dropped, such as a pruning mask.",
 }.items():
     register_code(_name, _text)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -21,8 +21,8 @@ Rounding = Literal["half_even", "half_away", "half_up", "floor"]
 class Affine:
     """real = scale * (level - zero), with exact scales.
 
-    `scale` and `zero` are one number, or one per index of `axis`, or per group of `group` indices of it. `zero` may be a
-    half. `order` says whether quantization rounds before or after the zero is added.
+    `scale` and `zero` are one number, or one per index of `axis`, or per group of `group` indices of it. `zero` may be
+    a half. `order` says whether quantization rounds before or after the zero is added.
     """
 
     scale: Exact | tuple[Exact, ...]
@@ -123,7 +123,7 @@ class Elem:
         return f"{self.storage}@{format_value(quant_call(self.quant))}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dtype(storage: str) -> np.dtype[Any]:
     if storage == "i1":
         return np.dtype(np.bool_)
@@ -135,7 +135,7 @@ def _dtype(storage: str) -> np.dtype[Any]:
     return np.dtype(f"{kind}{max(bits, 8) // 8}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def elem(storage: str) -> Elem:
     """The plain element type of that name (interned)."""
     return Elem(storage)

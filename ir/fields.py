@@ -123,7 +123,9 @@ class Enum(Kind[str]):
         """See Kind."""
         if not isinstance(value, str) or str(value) not in self.choices:
             hint = suggest(str(value), self.choices) if isinstance(value, str) else ""
-            raise ValueError(f"must be {self.describe()}, not {show(value)}" + (f"; {hint}" if "did you" in hint else ""))
+            raise ValueError(
+                f"must be {self.describe()}, not {show(value)}" + (f"; {hint}" if "did you" in hint else "")
+            )
         return str(value)
 
     def write(self, value: str) -> Any:
@@ -218,7 +220,7 @@ class Dims(Kind[tuple[int | str, ...]]):
 
     def read(self, value: Any) -> tuple[int | str, ...]:
         """See Kind."""
-        if isinstance(value, Range) or isinstance(value, str) or not isinstance(value, Sequence):
+        if isinstance(value, Range | str) or not isinstance(value, Sequence):
             raise ValueError(f"must be a list of dims, not {show(value)}")
         for v in value:
             if isinstance(v, bool) or not isinstance(v, int | np.integer | str):

@@ -1,4 +1,4 @@
-"""What a frontend, a pass, a target and a runtime *are*. Third parties implement these and import `ranvier.ir` alone."""
+"""What a frontend, a pass, a target and a runtime *are*. Third parties need `ranvier.ir` alone for these."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class PassContext:
     def need_data(self, who: str) -> tuple[Array, ...]:
         """The calibration inputs; raises RanvierError naming the remedy when there are none."""
         if self.data is None:
-            raise error("missing-data", f"`{who}` needs calibration data", help="give data= (or a `data` line in the recipe)")
+            raise error(
+                "missing-data", f"`{who}` needs calibration data", help="give data= (or a `data` line in the recipe)"
+            )
         return self.data
 
 
@@ -100,8 +102,8 @@ class PassContext:
 class Pass(Record):
     """A module to a module. A subclass is a frozen dataclass: its fields are its options, `word` its name.
 
-    `run` works freely on a private clone; the manager verifies and freezes what comes out. `requires` and `ensures` name
-    invariants (see `invariant`); `needs` names what the context must hold: `data`, `labels`.
+    `run` works freely on a private clone; the manager verifies and freezes what comes out. `requires` and `ensures`
+    name invariants (see `invariant`); `needs` names what the context must hold: `data`, `labels`.
     """
 
     family = "pass"
@@ -181,7 +183,9 @@ def unsupported(module: Module, table: Sequence[Support], target: str) -> list[D
         places = [f"{op!r} {describe(op.location)}".strip() for op in ops]
         message = f"target {target}: `{name}` {reason} ({len(ops)} op{'s' * (len(ops) > 1)})"
         notes = tuple(places[:5]) + ((f"... and {len(places) - 5} more",) if len(places) > 5 else ())
-        found.append(Diagnostic("unsupported", message, describe(ops[0].location), f"run `{fix}`" if fix else "", notes=notes))
+        found.append(
+            Diagnostic("unsupported", message, describe(ops[0].location), f"run `{fix}`" if fix else "", notes=notes)
+        )
     return found
 
 

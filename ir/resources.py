@@ -125,7 +125,9 @@ class Resource:
         return self._copy(facts=facts)
 
     def _copy(self, **changes: Any) -> Resource:
-        out = Resource(self.type, load=self._load, origin=self.origin, splat=self.splat, name=self.name, facts=self.facts)
+        out = Resource(
+            self.type, load=self._load, origin=self.origin, splat=self.splat, name=self.name, facts=self.facts
+        )
         out._array, out._hash = self._array, self._hash
         if out._array is None and out._load is None and self.splat is None and self.available:
             out._load = lambda: self.array
@@ -141,7 +143,9 @@ class Resource:
         want = self.type.elem.dtype
         if tuple(array.shape) != self._shape():
             raise error("shape-mismatch", f"${self.name}: array of shape {list(array.shape)} for type {self.type}")
-        array = np.array(array, dtype=want, order="C", copy=True) if array.dtype != want or array.flags.writeable else array
+        array = (
+            np.array(array, dtype=want, order="C", copy=True) if array.dtype != want or array.flags.writeable else array
+        )
         array.flags.writeable = False
         return array
 
@@ -158,7 +162,9 @@ def open_safetensors(path: str | Path) -> Mapping[str, Callable[[], np.ndarray[A
         with safe_open(path, framework="np") as handle:
             keys = list(handle.keys())
     except FileNotFoundError:
-        raise error("missing-data", f"there is no file {path}", help="the weights lie beside the text; move them together") from None
+        raise error(
+            "missing-data", f"there is no file {path}", help="the weights lie beside the text; move them together"
+        ) from None
     except SafetensorError as why:
         raise error("missing-data", f"{path} is no whole safetensors file: {why}") from None
 

@@ -74,7 +74,16 @@ def const(name: str = "") -> Pattern:
 
 def maybe(pattern: Pattern) -> Pattern:
     """An operand that may be left out; binds None then."""
-    return Pattern(pattern.ops, pattern.operands, pattern.bind, pattern.uses, pattern.constant, True, pattern.commute, pattern.where)
+    return Pattern(
+        pattern.ops,
+        pattern.operands,
+        pattern.bind,
+        pattern.uses,
+        pattern.constant,
+        True,
+        pattern.commute,
+        pattern.where,
+    )
 
 
 class Match:
@@ -130,7 +139,8 @@ class Match:
         facts = tuple(f for f in self.module.resource(base.resource).facts if f.sticky)
         if facts and kind.shape != base.type.shape:
             raise error("dropped-fact", f"${base.resource} has a {facts[0].word} that its new shape cannot keep")
-        return self.builder.constant(Resource(kind, array, facts=facts), base.resource)
+        made = self.module.add(Resource(kind, array, facts=facts), base.resource, instead_of=base.resource)
+        return self.builder.graph.constant(made)
 
 
 def users(module: Module, value: Value) -> int:
@@ -334,7 +344,11 @@ class _Driver:
         self._replace(rule, root, m, [made] if isinstance(made, Value) else list(made))
         self.budget -= 1
         if self.budget < 0:
-            raise error("limit", f"the rules of {self.by} undo each other at {root!r}", help="use fixpoint only with rules that shrink")
+            raise error(
+                "limit",
+                f"the rules of {self.by} undo each other at {root!r}",
+                help="use fixpoint only with rules that shrink",
+            )
         return True
 
     def _replace(self, rule: Rule, root: Op, m: Match, values: list[Value]) -> None:
@@ -345,7 +359,9 @@ class _Driver:
         for old, new in zip(root.results, values, strict=True):
             if old.type != new.type:
                 raise error(
-                    "stale-type", f"rule {rule.name} would replace {old!r}: {old.type} by {new!r}: {new.type}", where=name
+                    "stale-type",
+                    f"rule {rule.name} would replace {old!r}: {old.type} by {new!r}: {new.type}",
+                    where=name,
                 )
             for user in old.users:
                 self.work[user] = None
@@ -360,9 +376,7 @@ class _Driver:
             for v in made.arguments:
                 if v.op is not None:
                     self.work[v.op] = None
-        self.log.applied.append(
-            Application(rule.name, rule.algebra, name, tuple(repr(o) for o in m.builder.created))
-        )
+        self.log.applied.append(Application(rule.name, rule.algebra, name, tuple(repr(o) for o in m.builder.created)))
 
 
 def erase_dead(root: Op, touched: dict[Op, None] | None = None) -> int:

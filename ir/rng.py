@@ -46,6 +46,8 @@ def uniform(xp: Any, seed: int, key: str, trial: int, sample_ids: Any, step: int
     element = xp.arange(blocks, dtype=xp.int64).reshape(1, -1)
     ids = sample_ids.reshape(-1, 1)
     zero = (element + ids) * 0
-    words = philox(element + zero, zero + step, ids + zero, zero + trial, seed & _MASK, key_word(key) ^ ((seed >> 32) & _MASK))
+    words = philox(
+        element + zero, zero + step, ids + zero, zero + trial, seed & _MASK, key_word(key) ^ ((seed >> 32) & _MASK)
+    )
     bits = xp.stack(words, -1).reshape(shape[0], blocks * 4)[:, :per_sample]
     return ((bits >> 8) * 2.0**-24).reshape(shape)

@@ -88,12 +88,16 @@ def attribute(kind: Kind[T], default: Any = REQUIRED, help: str = "") -> Attribu
     return Attribute(kind, default, help)
 
 
-def integer(default: Any = REQUIRED, help: str = "", *, min: int | None = None, max: int | None = None) -> Attribute[int]:
+def integer(
+    default: Any = REQUIRED, help: str = "", *, min: int | None = None, max: int | None = None
+) -> Attribute[int]:
     """An integer attribute."""
     return Attribute(Integer(min, max), default, help)
 
 
-def real(default: Any = REQUIRED, help: str = "", *, min: float | None = None, max: float | None = None) -> Attribute[float]:
+def real(
+    default: Any = REQUIRED, help: str = "", *, min: float | None = None, max: float | None = None
+) -> Attribute[float]:
     """A real attribute."""
     return Attribute(Real(min, max), default, help)
 

@@ -45,7 +45,9 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
                 continue
             if v.resource is not None:
                 if v.resource not in module.resources:
-                    yield _found("unknown-name", f"{op!r} uses ${v.resource}, which the module does not have", op, graph)
+                    yield _found(
+                        "unknown-name", f"{op!r} uses ${v.resource}, which the module does not have", op, graph
+                    )
             elif v not in defined and not (op.name == "core.delay" and index == 0):
                 yield _found(
                     "use-before-definition",
@@ -64,7 +66,11 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
             if user.graph is not graph or user.operands[index] is not v:
                 yield _found("broken-use-list", f"{v!r} lists a use by {user!r} that is not there", user, graph)
     for op in graph.ops:
-        if op.name == "core.delay" and op.operands[0] not in defined and not (op.operands[0] and op.operands[0].is_constant):
+        if (
+            op.name == "core.delay"
+            and op.operands[0] not in defined
+            and not (op.operands[0] and op.operands[0].is_constant)
+        ):
             yield _found("unknown-name", f"{op!r} delays a value that no op of the graph defines", op, graph)
     if graph.last is None or graph.last.name != "core.return":
         yield _found("no-return", "the graph does not end in core.return", graph.last, graph)
@@ -152,6 +158,10 @@ def _random_keys(module: Module) -> Iterator[Diagnostic]:
         key = str(op.attributes.get("key", ""))
         if key in seen:
             yield _found(
-                "duplicate-op-key", f"{op!r} and {seen[key]!r} share the key {key!r}", op, op.graph, "give each random op a key of its own"
+                "duplicate-op-key",
+                f"{op!r} and {seen[key]!r} share the key {key!r}",
+                op,
+                op.graph,
+                "give each random op a key of its own",
             )
         seen[key] = op

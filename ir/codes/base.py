@@ -1,4 +1,4 @@
-"""What a spike code answers. Functions take an array namespace `xp`, so that any runtime can run and differentiate them."""
+"""What a spike code answers. Functions take an array namespace `xp`: any runtime can run and differentiate them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class Code(Record):
     psp_class: ClassVar[Literal["constant", "weight", "history"]] = "constant"
     needs_window: ClassVar[bool] = False
     may_delay: ClassVar[bool] = True
+    integrates: ClassVar[bool] = False
+    """Whether an integrate-and-fire neuron fires this code."""
 
     def alphabet(self) -> tuple[int, int]:
         """Smallest and largest spike value."""
@@ -49,6 +51,12 @@ class Code(Record):
         """Whether the encoder draws random numbers."""
         return False
 
+    def with_sign(self, signed: bool) -> Code:
+        """The same code with or without negative spikes; raises ValueError when it has no such form."""
+        if signed != self.signed:
+            raise ValueError(f"{self} has no {'signed' if signed else 'unsigned'} form")
+        return self
+
     def element(self) -> Elem:
         """The smallest storage that holds the alphabet."""
         return smallest_integer(*self.alphabet())
@@ -74,7 +82,7 @@ class Code(Record):
         raise NotImplementedError
 
     def error_bound(self, steps: int) -> float:
-        """Largest |decode(encode(x)) - x| for x in the code's range, in units of the scale (expected error if random)."""
+        """Largest |decode(encode(x)) - x| for x in range, in units of the scale (expected error if random)."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Integrate-and-fire over an array namespace, schedules and surrogate gradients (coding cards 0, 9; semantics, Time)."""
+"""Integrate-and-fire over an array namespace, schedules, surrogate gradients (coding cards 0, 9; semantics, Time)."""
 
 from __future__ import annotations
 

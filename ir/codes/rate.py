@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ranvier.ir.codes.base import Code
@@ -19,6 +19,7 @@ class Rate(Code):
     """
 
     word = "rate"
+    integrates = True
     signed: bool = option(Flag(), False, "spikes of either sign")
     levels: int = option(Integer(1, 2**15), 1, "largest count of spikes in one step")
     encoder: str = option(Enum("bernoulli", "regular"), "bernoulli", "how real values become spikes")
@@ -26,6 +27,10 @@ class Rate(Code):
     def alphabet(self) -> tuple[int, int]:
         """See Code."""
         return (-self.levels if self.signed else 0), self.levels
+
+    def with_sign(self, signed: bool) -> Rate:
+        """See Code."""
+        return replace(self, signed=signed)
 
     @property
     def random(self) -> bool:

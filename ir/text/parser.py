@@ -29,7 +29,9 @@ _WORDS = re.compile(r"[a-z]+(?![A-Za-z0-9_.])")
 ResourceStore = Mapping[str, "Resource | np.ndarray[Any, Any]"]
 
 
-def parse_module(text: str, name: str = "<text>", resources: ResourceStore | None = None, *, folder: Path | None = None) -> Module:
+def parse_module(
+    text: str, name: str = "<text>", resources: ResourceStore | None = None, *, folder: Path | None = None
+) -> Module:
     """Parse the text of a module. `resources` gives arrays by name or digest; `folder` is where blob files lie.
 
     Raises RanvierError with file, line, column, caret and what was expected. The module is verified.
@@ -100,7 +102,9 @@ class _Parser:
     def _skip_resources(self, start: int) -> None:
         found = re.search(r"^resources\s*\{", self.s.text, re.MULTILINE)
         if found is None or found.start() != start:
-            raise self.s.error(pos=start, message="a second `resources` section", help="a module has one, at a line's beginning")
+            raise self.s.error(
+                pos=start, message="a second `resources` section", help="a module has one, at a line's beginning"
+            )
         self.s.pos = self.end_of_resources
 
     def _alias(self, name: str, pos: int) -> Any:
@@ -163,7 +167,12 @@ class _Parser:
 
     # -- ops -------------------------------------------------------------------------------------------------------
     def _op(
-        self, graph: Graph, scope: dict[str, Value], waiting: list[tuple[Op, int, str, int]], names: list[str], roles: list[str]
+        self,
+        graph: Graph,
+        scope: dict[str, Value],
+        waiting: list[tuple[Op, int, str, int]],
+        names: list[str],
+        roles: list[str],
     ) -> None:
         s = self.s
         start = s.pos
@@ -252,7 +261,10 @@ class _Parser:
             if field not in cls.attribute_fields:
                 known = [*cls.attribute_fields, *named]
                 raise s.error(
-                    pos=pos, code="unknown-option", message=f"`{cls.name}` has no attribute {field!r}", help=suggest(field, known)
+                    pos=pos,
+                    code="unknown-option",
+                    message=f"`{cls.name}` has no attribute {field!r}",
+                    help=suggest(field, known),
                 )
             if field in attributes:
                 raise s.error(pos=pos, code="duplicate-name", message=f"{field!r} is given twice")
@@ -267,7 +279,12 @@ class _Parser:
         return operands, attributes, late
 
     def _operand(
-        self, cls: type[Op], scope: dict[str, Value], operands: list[Value | None], index: int, late: list[tuple[int, str, int]]
+        self,
+        cls: type[Op],
+        scope: dict[str, Value],
+        operands: list[Value | None],
+        index: int,
+        late: list[tuple[int, str, int]],
     ) -> None:
         s = self.s
         pos = s.pos
@@ -277,7 +294,10 @@ class _Parser:
             name = s.need(IDENT, "a resource's name")
             if name not in self.module_.resources:
                 raise s.error(
-                    pos=pos, code="unknown-name", message=f"no resource is called ${name}", help=suggest(name, self.module_.resources)
+                    pos=pos,
+                    code="unknown-name",
+                    message=f"no resource is called ${name}",
+                    help=suggest(name, self.module_.resources),
                 )
             value = self._current.constant(name)
         else:

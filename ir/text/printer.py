@@ -1,12 +1,12 @@
 """Print modules. Names are kept, attributes at their defaults are left out, long lists get an alias in the head.
 
-    ranvier v1
-    #a0 = [0.5, 0.25, ...]
-    graph @main(%x: tensor<Nx3x8x8xf32>) -> (logits: tensor<Nx10xf32>) {
-      %h = nn.conv(%x, $w, $b, strides=[1, 1]) : tensor<Nx16x8x8xf32>
-      return %h
-    }
-    resources { $w = blob(tensor<16x3x3x3xf32>, sha256="...") }
+ranvier v1
+#a0 = [0.5, 0.25, ...]
+graph @main(%x: tensor<Nx3x8x8xf32>) -> (logits: tensor<Nx10xf32>) {
+  %h = nn.conv(%x, $w, $b, strides=[1, 1]) : tensor<Nx16x8x8xf32>
+  return %h
+}
+resources { $w = blob(tensor<16x3x3x3xf32>, sha256="...") }
 """
 
 from __future__ import annotations

@@ -67,7 +67,13 @@ class Scanner:
         return self.text.count("\n", 0, pos) + 1, pos - (self.text.rfind("\n", 0, pos) + 1) + 1
 
     def error(
-        self, expected: Iterable[str] = (), pos: int | None = None, *, code: str = "syntax", message: str = "", help: str = ""
+        self,
+        expected: Iterable[str] = (),
+        pos: int | None = None,
+        *,
+        code: str = "syntax",
+        message: str = "",
+        help: str = "",
     ) -> RanvierError:
         """A diagnostic with file, line, column, the line and a caret under `pos`, and what was expected."""
         pos = self.pos if pos is None else pos
@@ -76,7 +82,13 @@ class Scanner:
         names = list(dict.fromkeys(expected))
         if not message:
             rest = self.text[pos : pos + 20].split("\n")[0].strip()
-            found = f"`{rest}`" if rest else "the end of the line" if pos < len(self.text.rstrip()) else "the end of the text"
+            found = (
+                f"`{rest}`"
+                if rest
+                else "the end of the line"
+                if pos < len(self.text.rstrip())
+                else "the end of the text"
+            )
             message = f"expected {' or '.join(names)}, found {found}"
         excerpt = f"{source}\n{' ' * (column - 1)}^"
         return RanvierError([Diagnostic(code, message, f"{self.name}:{line}:{column}", help, excerpt)])

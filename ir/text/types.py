@@ -16,7 +16,9 @@ from ranvier.ir.types import DIM, Dim, SpikesType, StateType, TensorType, Type
 _HEAD = re.compile(r"(?:tensor|spikes|state)(?=<)")
 _SHAPE = re.compile(r"((?:(?:[0-9]+|\?|[A-Z][A-Z0-9_]*)x)*)")
 _TIME = re.compile(r"T\s*=\s*")
-_PLAIN = re.compile(r"(tensor|state)<((?:(?:[0-9]+|\?|[A-Z][A-Z0-9_]*)x)*)([a-z]+[0-9]+)(?:, T=([0-9]+|[A-Z][A-Z0-9_]*))?>")
+_PLAIN = re.compile(
+    r"(tensor|state)<((?:(?:[0-9]+|\?|[A-Z][A-Z0-9_]*)x)*)([a-z]+[0-9]+)(?:, T=([0-9]+|[A-Z][A-Z0-9_]*))?>"
+)
 
 
 @lru_cache(maxsize=65536)
@@ -24,7 +26,11 @@ def _plain(kind: str, shape: str, element: str, time: str | None) -> Type | None
     if not ELEMENT.fullmatch(element) or (kind == "state" and time is not None):
         return None
     dims = _dims(shape)
-    return StateType(dims, elem(element)) if kind == "state" else TensorType(dims, elem(element), _dim(time) if time else None)
+    return (
+        StateType(dims, elem(element))
+        if kind == "state"
+        else TensorType(dims, elem(element), _dim(time) if time else None)
+    )
 
 
 def _dim(text: str) -> Dim:
@@ -81,7 +87,11 @@ def _read_elem(s: Scanner, alias: Callable[[str, int], Any] | None) -> Elem:
     storage = s.match(ELEMENT)
     if storage is None:
         raise s.error(["an element type such as f32, i8 or u4"])
-    return read_quant(s, storage, alias) if s.text[start + len(storage) : start + len(storage) + 1] == "@" else elem(storage)
+    return (
+        read_quant(s, storage, alias)
+        if s.text[start + len(storage) : start + len(storage) + 1] == "@"
+        else elem(storage)
+    )
 
 
 def _read_code(s: Scanner, alias: Callable[[str, int], Any] | None) -> Any:

@@ -76,6 +76,7 @@ _NUMBER = re.compile(
     r"|(?P<range>-?[0-9]+\.\.-?[0-9]+)|(?P<rational>-?[0-9]+/[0-9]+)"
     r"|(?P<real>-?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)(?![A-Za-z0-9_]))|(?P<int>-?[0-9]+(?![A-Za-z0-9_.]))"
 )
+_TRAILING = re.compile(r"\.?0*p")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None}
 TYPE_WORD = re.compile(r"(?:tensor|spikes|state)(?=<)")
@@ -156,7 +157,9 @@ def _read_string(s: Scanner) -> str:
     try:
         return str(json.loads(text))
     except json.JSONDecodeError:
-        raise s.error(pos=start, message=f"{text} has an unknown escape", help="use JSON escapes such as \\n and \\u00e9") from None
+        raise s.error(
+            pos=start, message=f"{text} has an unknown escape", help="use JSON escapes such as \\n and \\u00e9"
+        ) from None
 
 
 def _read_list(s: Scanner, alias: Callable[[str, int], Any] | None) -> tuple[Any, ...]:
@@ -225,7 +228,7 @@ def format_real(x: float) -> str:
     text = repr(x)
     if len(text) <= 12 and Decimal(text) == Decimal(x):
         return text
-    return x.hex()
+    return _TRAILING.sub("p", x.hex())
 
 
 def format_value(value: Any, alias: Callable[[Any], str | None] | None = None) -> str:

@@ -35,6 +35,7 @@ def eliminate(module: Module) -> int:
         del module.resources[name]
         for graph in module.graphs.values():
             graph._constants.pop(name, None)
+    module.tidy()
     return count
 
 

@@ -1,4 +1,4 @@
-"""`fold-batchnorm`: batch normalization with fixed statistics is an affine map; fold it into the linear op beside it."""
+"""`fold-batchnorm`: batch normalization with fixed statistics is affine; fold it into the linear op beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from ranvier.ir.core import Module, Value
 from ranvier.ir.interfaces import Pass, PassContext
-from ranvier.ir.ops.nn import BatchNorm, Conv, ConvTranspose, Linear
+from ranvier.ir.ops.nn import Conv, ConvTranspose, Linear
+from ranvier.ir.ops.norm import BatchNorm
 from ranvier.ir.rewriting import Match, Rule, apply_rules, const, maybe, op, rewrite, var
 from ranvier.passes.simplify.dce import eliminate
 
@@ -18,8 +19,8 @@ from ranvier.passes.simplify.dce import eliminate
 class FoldBatchNorm(Pass):
     """Fold batch_norm into a conv, transposed conv or linear before or after it.
 
-    k = s / sqrt(v + eps):  bn(W x + b) = (k W) x + (b - m) k + o, and W bn(x) + b = (W k) x + b + W (o - m k), the latter
-    for a conv without padding only, since padded zeros are not normalized. Weights with another user are not touched:
+    k = s / sqrt(v + eps):  bn(W x + b) = (k W) x + (b - m) k + o, and W bn(x) + b = (W k) x + b + W (o - m k), the
+    latter for a conv without padding only, since padded zeros are not normalized. Weights with another user are not touched:
     folding would change what that user computes. What stays is named in a note.
     """
 
@@ -101,7 +102,9 @@ def after_conv_transpose(r: Match) -> Value:
     return _rebuild(r, ConvTranspose, r["x"], scaled.reshape(w.shape), _bias(r) * k + shift)
 
 
-@rewrite("batch_norm(linear(x, w, b), s, o, m, v) => linear(x, w*k, b*k + o - m*k), k = s/sqrt(v + eps)", _after(Linear))
+@rewrite(
+    "batch_norm(linear(x, w, b), s, o, m, v) => linear(x, w*k, b*k + o - m*k), k = s/sqrt(v + eps)", _after(Linear)
+)
 def after_linear(r: Match) -> Value:
     """batch_norm's channels are axis 1, which is the features of a linear op on matrices only."""
     _check(r)
@@ -110,7 +113,9 @@ def after_linear(r: Match) -> Value:
     return _rebuild(r, Linear, r["x"], r.array("w").astype(np.float64) * k[:, None], _bias(r) * k + shift)
 
 
-@rewrite("conv(batch_norm(x, s, o, m, v), w, b) => conv(x, w*k, b + sum(w*(o - m*k))), k = s/sqrt(v + eps)", _before(Conv))
+@rewrite(
+    "conv(batch_norm(x, s, o, m, v), w, b) => conv(x, w*k, b + sum(w*(o - m*k))), k = s/sqrt(v + eps)", _before(Conv)
+)
 def before_conv(r: Match) -> Value:
     """Input channels lie on axis 1 of the weight, group by group."""
     _check(r)
@@ -126,7 +131,9 @@ def before_conv(r: Match) -> Value:
     return _rebuild(r, Conv, r["x"], w * factor, _bias(r) + (w * offset).reshape(w.shape[0], -1).sum(1))
 
 
-@rewrite("linear(batch_norm(x, s, o, m, v), w, b) => linear(x, w*k, b + w (o - m*k)), k = s/sqrt(v + eps)", _before(Linear))
+@rewrite(
+    "linear(batch_norm(x, s, o, m, v), w, b) => linear(x, w*k, b + w (o - m*k)), k = s/sqrt(v + eps)", _before(Linear)
+)
 def before_linear(r: Match) -> Value:
     """For matrices, where the normalized axis is the features."""
     _check(r)

@@ -18,7 +18,7 @@ from ranvier.passes.simplify.dce import eliminate
 
 @dataclass(frozen=True)
 class FoldConstants(Pass):
-    """f(c1, c2, ...) => c, by the op's own meaning. Results that are much larger than what they are made of stay ops."""
+    """f(c1, c2, ...) => c, by the op's own meaning. Results much larger than what they are made of stay ops."""
 
     word = "fold-constants"
     growth: int = option(Integer(1), 4, "a result may have this many times the elements of its operands")

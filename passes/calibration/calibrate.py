@@ -1,0 +1,118 @@
+"""`calibrate`: statistics of any value over the calibration data, kept as facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranvier.ir.core import Module, Value
+from ranvier.ir.diagnostics import error, register_code, suggest
+from ranvier.ir.facts import Histogram, Statistics
+from ranvier.ir.fields import AnyOf, Enum, Integer, ListOf, Text, option
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
+from ranvier.ir.ops.elementwise import Unary
+from ranvier.ir.types import TensorType
+from ranvier.passes.calibration.statistics import (
+    channel_axis,
+    check_kind,
+    compute,
+    definition,
+    describe_data,
+    histogram,
+    rows_of,
+    tapped,
+)
+
+register_code(
+    "bad-data", "Data given for calibration or evaluation is not usable: its shape, its type, or NaN and infinities."
+)
+
+
+class StatisticKind(Text):
+    """A statistic's name."""
+
+    def read(self, value: object) -> str:
+        """See Kind."""
+        return check_kind(super().read(value))
+
+    def write(self, value: str) -> object:
+        """See Kind."""
+        from ranvier.ir.text.values import Word
+
+        return Word(value)
+
+    def describe(self) -> str:
+        """See Kind."""
+        return "max | min | absmax | mean | std | density | p99.9 (any percentile)"
+
+
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """Run the network on the calibration data and write `statistics` facts on values, each with its definition.
+
+    `of` names values, or `activations` (results of activations), or `all` real values. `bins` adds a histogram fact.
+    """
+
+    word = "calibrate"
+    needs = ("data",)
+    statistics: tuple[str, ...] = option(ListOf(StatisticKind()), ("max",), "what to compute")
+    per: str = option(Enum("layer", "channel"), "layer", "one number, or one a channel")
+    of: object = option(AnyOf(Enum("activations", "all"), ListOf(Text())), "activations", "which values")
+    bins: int = option(Integer(0, 1 << 16), 0, "bins of a histogram fact; 0 for none")
+    batch: int = option(Integer(1), 128, "samples run at once")
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        data = context.need_data(self.word)
+        source = describe_data(context, data)
+        values = {v.name: v for v in self._chosen(module)}
+        for name, array in tapped(module, list(values), data, context.runtime, self.batch):
+            value = values[name]
+            axis = channel_axis(value) if self.per == "channel" else None
+            rows = rows_of(array, axis)
+            kept = tuple(f for f in value.facts if not self._replaced(f))
+            made = tuple(
+                Statistics(k, tuple(map(float, compute(k, rows))), self.per, definition(k, self.per), source)
+                for k in self.statistics
+            )
+            value.facts = kept + made
+            if self.bins:
+                found = histogram(rows, self.bins)
+                counts = module.add(found.counts.astype(np.int64), f"{name}.histogram")
+                low, high = (tuple(map(float, a)) for a in (found.low, found.high))
+                value.facts += (Histogram(counts, low, high, source),)
+
+    def _replaced(self, fact: object) -> bool:
+        if isinstance(fact, Histogram):
+            return self.bins > 0
+        return isinstance(fact, Statistics) and fact.kind in self.statistics and fact.per == self.per
+
+    def _chosen(self, module: Module) -> list[Value]:
+        real = [
+            v
+            for v in module.main.values
+            if isinstance(v.type, TensorType) and v.type.elem.is_float and v.type.time is None
+        ]
+        if self.of == "all":
+            return real
+        if self.of == "activations":
+            return [v for v in real if is_activation(v)]
+        names = {v.name: v for v in real}
+        assert isinstance(self.of, tuple)
+        for name in self.of:
+            if name not in names:
+                raise error("unknown-name", f"`calibrate`: no real value is called %{name}", help=suggest(name, names))
+        return [names[n] for n in self.of]
+
+
+def is_activation(value: Value) -> bool:
+    """Whether a value is the result of an activation."""
+    op = value.op
+    if op is None or not isinstance(op, Unary):
+        return False
+    return isinstance(op, Relu | Clip | LeakyRelu | Prelu) or op.name in {
+        "nn.sigmoid", "nn.tanh", "nn.silu", "nn.mish", "nn.hard_swish", "nn.elu", "nn.selu", "nn.celu", "nn.gelu",
+        "nn.hard_sigmoid", "nn.softplus", "nn.softsign",
+    }  # fmt: skip

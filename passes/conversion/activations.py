@@ -1,0 +1,58 @@
+"""Which activations an integrate-and-fire neuron can stand for, and with what shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier.ir.core import Module, Op, Value
+from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
+from ranvier.ir.ops.pool import MaxPool
+from ranvier.ir.rewriting import Match, op, rewrite, var
+
+
+@dataclass(frozen=True)
+class Shape:
+    """clip(z, -high or 0, high) with slope `below` for negative z: what a neuron computes in the mean.
+
+    `high` bounds the range (ReLU6), `below` is the slope under zero: None for nothing, 1.0 for a symmetric clip.
+    """
+
+    high: float | None = None
+    below: np.ndarray[Any, Any] | None = None
+
+
+def shape_of(module: Module, activation: Op) -> Shape | None:
+    """The neuron's shape for an activation, or None when no integrate-and-fire neuron has it."""
+    if isinstance(activation, Relu):
+        return Shape()
+    if isinstance(activation, Clip):
+        if activation.low == 0 and activation.high > 0:
+            return Shape(None if np.isinf(activation.high) else activation.high)
+        if activation.low == -activation.high and 0 < activation.high < np.inf:
+            return Shape(activation.high, np.ones(1, np.float32))
+        return None
+    if isinstance(activation, LeakyRelu) and activation.slope > 0:
+        return Shape(below=np.full(1, activation.slope, np.float32))
+    if isinstance(activation, Prelu) and activation.slope.is_constant:
+        slope = np.asarray(module.array(activation.slope), np.float32)
+        if slope.size in (1, activation.result.type.shape[1]) and (slope > 0).all():
+            return Shape(below=slope.reshape(-1))
+    return None
+
+
+_MONOTONE = (Relu, Clip, LeakyRelu)
+
+
+@rewrite(
+    "max_pool(f(x)) => f(max_pool(x)), f not decreasing", op(MaxPool, op(_MONOTONE, var("x"), bind="f"), bind="pool")
+)
+def pool_before_activation(r: Match) -> Value:
+    """Exact for every function that does not decrease (coding card 9): the pool then sees currents, not spikes."""
+    f = r.op("f")
+    r.require(not isinstance(f, LeakyRelu) or f.slope >= 0, "the activation decreases below zero")
+    pooled = r.new(MaxPool, r["x"], name=f"{r.root.result.name}.in", **r.op("pool").attributes)
+    out: Value = r.new(type(f), pooled, **f.attributes)
+    return out

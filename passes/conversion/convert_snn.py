@@ -1,0 +1,177 @@
+"""`convert-snn`: a network of real activations becomes a network of spiking neurons (coding cards 0, 1, 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier.ir.codes import Code, Rate
+from ranvier.ir.codes.neurons import LayerSync
+from ranvier.ir.core import Module, Op
+from ranvier.ir.diagnostics import Diagnostic, RanvierError, error, register_code
+from ranvier.ir.fields import AnyOf, Enum, Flag, Integer, Real, RecordOf, Text, option
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.locations import describe
+from ranvier.ir.rewriting import apply_rules
+from ranvier.ir.text.values import Word
+from ranvier.ir.timing import PureOp
+from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
+from ranvier.passes.conversion.activations import Shape, pool_before_activation, shape_of
+from ranvier.passes.conversion.network import Converter, Layer, Row
+from ranvier.passes.conversion.thresholds import check_kind, choose
+from ranvier.passes.simplify import activation_forms
+from ranvier.passes.simplify.dce import eliminate
+
+register_code(
+    "not-converted", "A hidden activation has no spiking form under the options given; a conversion never skips one."
+)
+register_code("already-timed", "The module has values over time: it is a spiking network already.")
+
+
+class ThresholdKind(Text):
+    """A rule for thresholds."""
+
+    def read(self, value: object) -> str:
+        """See Kind."""
+        return check_kind(super().read(value))
+
+    def write(self, value: str) -> object:
+        """See Kind."""
+        return Word(value)
+
+    def describe(self) -> str:
+        """See Kind."""
+        return "mse | max | p99.9 (any percentile)"
+
+
+@dataclass(frozen=True)
+class ConvertSnn(Pass):
+    """Every activation becomes an integrate-and-fire neuron whose mean output over T steps approximates it.
+
+    In real units: a spike of channel c is worth theta_c, weights stay as they are. A linear op keeps its weight and
+    gives its bias to `snn.bias_current`; what does not depend on time is computed once (direct input: the first layer
+    too). max_pool goes before the neuron, where it pools the accumulated input, so that its sum over time is the pool of the
+    sums. ReLU, ReLU6 and other clips at zero, symmetric clips, leaky and parametric ReLU are converted. An activation
+    that only the outputs see is applied after the readout; any other is an error, or with `allow_unconverted` is
+    computed on decoded values and said so.
+
+    Sources: Diehl 2015, Rueckauer 2017 (thresholds, soft reset), Bu 2022 (v0 = 1/2), Li 2021 (MSE), Wang 2022 (negative
+    spikes), Kim 2020 (leaky ReLU).
+    """
+
+    word = "convert-snn"
+    needs = ("data",)
+    code: Code = option(RecordOf("code"), Rate(), "the code of hidden spikes")
+    steps: int = option(Integer(1), 32, "timesteps T")
+    threshold: str = option(ThresholdKind(), "mse", "how thresholds follow from activations")
+    per: str = option(Enum("channel", "layer"), "channel", "one threshold a channel, or one a layer")
+    signed: bool = option(Flag(), False, "neurons may take spikes back by negative ones")
+    lower: str = option(Enum("zero", "threshold"), "zero", "with signed: take back at v < 0, or at v <= -theta")
+    v0: float = option(Real(0, 1), 0.5, "membrane before the first step, as a fraction of the threshold")
+    reset: str = option(Enum("soft", "hard"), "soft", "what the membrane does after a spike")
+    schedule: Any = option(RecordOf("schedule"), LayerSync(), "layer_sync | stepwise | early_fire(start=..)")
+    readout: str = option(
+        Enum("membrane", "count"), "membrane", "how outputs are read: mean current, or counted spikes"
+    )
+    input: Any = option(
+        AnyOf(Enum("direct"), RecordOf("code")), "direct", "direct, or the code that inputs are encoded in"
+    )
+    seed: int = option(Integer(0), 0, "seed of a random input code")
+    allow_unconverted: bool = option(Flag(), False, "leave activations without a spiking form real-valued")
+    batch: int = option(Integer(1), 128, "samples run at once for calibration")
+
+    def check(self) -> None:
+        """See Record."""
+        if not self.code.integrates:
+            raise error("bad-value", f"`convert-snn`: an integrate-and-fire neuron does not fire {self.code}")
+        if self.reset == "hard" and (self.signed or self.code.signed):
+            raise error("bad-value", "`convert-snn`: signed neurons need reset=soft", help="leave signed or reset out")
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        data = context.need_data(self.word)
+        check_source(module)
+        log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
+        context.rewrites.append(log)
+        layers = self._layers(module, data, context)
+        outputs = self._output_ranges(module, data, context) if self.readout == "count" else []
+        converter = Converter(self, module, layers, self._input_ranges(data), outputs)
+        rows = converter.build()
+        eliminate(module)
+        context.tables["coverage"] = [r.as_dict() for r in rows]
+        self._report(rows, describe_data(context, data), context)
+
+    def code_for(self, shape: Shape) -> Code:
+        """The code of a neuron of that shape: signed where the activation or the option asks for it."""
+        signed = self.signed or self.code.signed or shape.below is not None
+        try:
+            return self.code.with_sign(signed)
+        except ValueError as why:
+            raise error("bad-value", f"`convert-snn`: {why}") from None
+
+    def _layers(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> dict[Op, Layer]:
+        found = [(op, s) for op in module.main.ops if (s := shape_of(module, op)) is not None]
+        by_name = {op.result.name: (op, s) for op, s in found}
+        layers: dict[Op, Layer] = {}
+        for name, array in tapped(module, list(by_name), data, context.runtime, self.batch):
+            op, shape = by_name[name]
+            code = self.code_for(shape)
+            axis = channel_axis(op.result) if self.per == "channel" else None
+            limit = self.steps * code.largest
+            chosen = choose(self.threshold, array, axis, steps=limit, v0=self.v0, low_slope=shape.below)
+            value_range = chosen.range if shape.high is None else np.minimum(chosen.range, np.float32(shape.high))
+            theta = (value_range / np.float32(code.largest)).astype(np.float32)
+            layers[op] = Layer(shape, code, theta, axis, chosen.definition, chosen.dead)
+        return layers
+
+    def _input_ranges(self, data: Sequence[np.ndarray[Any, Any]]) -> list[tuple[float, bool]]:
+        return [(float(np.abs(x).max(initial=0.0)) or 1.0, bool((np.asarray(x) < 0).any())) for x in data]
+
+    def _output_ranges(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> list[float]:
+        outputs = context.runtime.run(module, data, batch=self.batch).outputs
+        return [float(np.abs(np.asarray(y)).max(initial=0.0)) or 1.0 for y in outputs]
+
+    def _report(self, rows: list[Row], data: str, context: PassContext) -> None:
+        neurons = sum(r.became == "neuron" for r in rows)
+        after = sum(r.became == "after readout" for r in rows)
+        left = [r for r in rows if r.became == "real-valued"]
+        context.note(
+            f"{neurons} activations became neurons, {after} are applied after the readout; thresholds from {data}"
+        )
+        dead = sum(r.dead for r in rows)
+        if dead:
+            context.note(f"{dead} channels never fired on that data; their threshold is their layer's largest")
+        if left and not self.allow_unconverted:
+            raise RanvierError(
+                Diagnostic(
+                    "not-converted",
+                    f"{r.op} %{r.activation} was not converted: {r.reason}",
+                    r.where,
+                    "replace it in the model, or allow it with allow_unconverted=true",
+                )
+                for r in left
+            )
+        for r in left:
+            context.note(f"{r.op} %{r.activation} stays real-valued: {r.reason}")
+
+
+def check_source(module: Module) -> None:
+    """Raise RanvierError when the module is no network of untimed pure ops."""
+    timed = next((v for v in module.main.values if v.type.time is not None), None)
+    if timed is not None:
+        raise error(
+            "already-timed",
+            f"`convert-snn`: {timed!r} has {timed.type.time} steps: the network is spiking already",
+            help="convert the source network instead",
+        )
+    others = [op for op in module.main.ops if not isinstance(op, PureOp) and op.name != "core.return"]
+    if others:
+        raise RanvierError(
+            Diagnostic(
+                "unsupported", f"`convert-snn`: {op!r} is no pure op", describe(op.location), "convert the graphs apart"
+            )
+            for op in others
+        )

@@ -1,0 +1,331 @@
+"""Build the spiking network op by op from the source network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.ir.codes import Code
+from ranvier.ir.core import Builder, Module, Op, Value
+from ranvier.ir.elements import Affine, Elem, as_exact
+from ranvier.ir.facts import Converted
+from ranvier.ir.locations import derive, describe
+from ranvier.ir.ops.activations import Clip, Prelu
+from ranvier.ir.ops.arith import Add, Div, Mul, Neg, Sub
+from ranvier.ir.ops.core import Delay
+from ranvier.ir.ops.elementwise import Unary
+from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.nn import Conv, ConvTranspose, Linear, Matmul
+from ranvier.ir.ops.norm import BatchNorm
+from ranvier.ir.ops.pool import AvgPool, MaxPool
+from ranvier.ir.ops.reduce import Cumsum, Mean, Sum
+from ranvier.ir.ops.resize import Resize
+from ranvier.ir.ops.shape import Broadcast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
+from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, Psp
+from ranvier.ir.ops.time import Accumulate, Last, Repeat
+from ranvier.passes.conversion.activations import Shape
+
+if TYPE_CHECKING:
+    from ranvier.passes.conversion.convert_snn import ConvertSnn
+
+WEIGHTED = (Conv, ConvTranspose, Linear)
+# linear in their first operand, the others being static
+LINEAR_IN_FIRST = (AvgPool, Mean, Sum, Neg, Reshape, Transpose, Slice, Pad, Broadcast, Gather, Resize, Cumsum, Div)
+# linear in all their operands together
+LINEAR_IN_ALL = (Add, Sub, Concat)
+# linear in each operand while the others are static
+BILINEAR = (Mul, Matmul)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a neuron is built from: its shape, code, thresholds (one number or one a channel of `axis`)."""
+
+    shape: Shape
+    code: Code
+    theta: np.ndarray[Any, Any]
+    axis: int | None
+    definition: str
+    dead: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the coverage report."""
+
+    activation: str
+    op: str
+    became: str
+    threshold: str = ""
+    where: str = ""
+    reason: str = ""
+    dead: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For tables."""
+        return {
+            "activation": f"%{self.activation}",
+            "op": self.op,
+            "became": self.became,
+            "threshold": self.threshold,
+            "where": self.where,
+            "reason": self.reason,
+        }
+
+
+class Converter:
+    """Walks the source graph in order; a value is static (the same at every step) or timed."""
+
+    def __init__(
+        self,
+        options: ConvertSnn,
+        module: Module,
+        layers: dict[Op, Layer],
+        inputs: list[tuple[float, bool]],
+        outputs: list[float],
+    ):
+        self.options, self.module, self.layers, self.inputs, self.outputs = options, module, layers, inputs, outputs
+        self.source = module.main
+        self.map: dict[Value, Value] = {}
+        self.read: dict[Value, Value] = {}
+        self.rows: list[Row] = []
+        self.before_weights = _before_weights(list(self.source.ops))
+
+    def build(self) -> list[Row]:
+        """Replace `@main` by the spiking network; returns the coverage report."""
+        source, module = self.source, self.module
+        position = list(module.graphs).index("main")
+        others = {n: g for n, g in module.graphs.items() if n != "main"}
+        del module.graphs["main"]
+        self.target = module.new_graph("main")
+        self.b = Builder(self.target)
+        for index, arg in enumerate(source.args):
+            made = self.target.argument(arg.name, arg.type)
+            made.facts = arg.facts
+            self.map[arg] = self._encode(made, index)
+        for op in source.ops:
+            if op.name != "core.return":
+                self.b.location = derive(self.options.word, [op.location])
+                self._convert(op)
+        last = source.terminator
+        self.b.location = last.location
+        outputs = [self._output(self._get(v), i) for i, v in enumerate(last.arguments)]
+        self.b.returns(*outputs, names=last.attributes["names"], roles=last.attributes["roles"])
+        names = list(others)
+        names.insert(position, "main")
+        module.graphs = {n: self.target if n == "main" else others[n] for n in names}
+        return self.rows
+
+    # -- values ----------------------------------------------------------------------------------------------------
+    def _get(self, value: Value) -> Value:
+        return self.target.constant(value.resource) if value.resource is not None else self.map[value]
+
+    def _encode(self, arg: Value, index: int) -> Value:
+        code = self.options.input
+        if code == "direct" or not arg.type.elem.is_float:
+            return arg
+        size, signed = self.inputs[min(index, len(self.inputs) - 1)]
+        code = code.with_sign(signed or code.signed)
+        element = Elem(code.element().storage, Affine(float(np.float32(size))))
+        spikes = self.b(
+            Encode, arg, code=code, steps=self.options.steps, elem=element, key=arg.name, seed=self.options.seed,
+            name=f"{arg.name}.spikes",
+        )  # fmt: skip
+        out: Value = self.b(Psp, spikes, name=f"{arg.name}.psp")
+        return out
+
+    def _timed(self, value: Value) -> Value:
+        out: Value = value
+        if value.type.time is None:
+            out = self.b(Repeat, value, steps=self.options.steps, name=f"{value.name}.repeat")
+        return out
+
+    def _readout(self, value: Value) -> Value:
+        """The real value that a timed value stands for: its mean over the window."""
+        if value.type.time is None:
+            return value
+        if value not in self.read:
+            running = self.b(Accumulate, value, mode="mean", name=f"{value.name}.mean")[0]
+            self.read[value] = self.b(Last, running, name=f"{value.name}.out")
+        return self.read[value]
+
+    def _output(self, value: Value, index: int) -> Value:
+        """An output, read as the option says: the mean current, or spikes of signed neurons counted."""
+        if value.type.time is None or self.options.readout == "membrane":
+            return self._readout(value)
+        code = self.options.code.with_sign(True)
+        theta = np.float32(self.outputs[index] / code.largest)
+        element = Elem(code.element().storage, Affine(float(theta)))
+        v0 = self.b.constant(np.float32(theta * self.options.v0), f"{value.name}.v0")
+        spikes, _, _ = self.b(
+            Neuron, value, None, v0, code=code, elem=element, negative="free", lower="zero",
+            schedule=self.options.schedule, name=f"{value.name}.spikes",
+        )  # fmt: skip
+        out: Value = self.b(Decode, spikes, name=f"{value.name}.out")
+        return out
+
+    # -- ops -------------------------------------------------------------------------------------------------------
+    def _convert(self, op: Op) -> None:
+        operands = [None if v is None else self._get(v) for v in op.operands]
+        timed = [v is not None and v.type.time is not None for v in operands]
+        layer = self.layers.get(op)
+        if layer is not None:
+            self.map[op.result] = self._neuron(op, layer, operands[0])
+        elif not any(timed):
+            self._copy(op, operands)
+            if is_hidden(op):
+                self._left(op, op in self.before_weights)
+        elif isinstance(op, WEIGHTED) and timed == [True] + [False] * (len(timed) - 1):
+            self.map[op.result] = self._weighted(op, operands)
+        elif isinstance(op, BatchNorm) and not any(timed[1:]):
+            self.map[op.result] = self._affine(op, operands)
+        elif self._linear(op, timed):
+            self._copy(op, operands)
+        elif isinstance(op, MaxPool):
+            self.map[op.result] = self._max_pool(op, operands[0])
+        else:
+            self._after_readout(op, operands)
+
+    def _linear(self, op: Op, timed: list[bool]) -> bool:
+        if isinstance(op, LINEAR_IN_ALL):
+            return True
+        if isinstance(op, LINEAR_IN_FIRST):
+            return not any(timed[1:])
+        if isinstance(op, Select):
+            return not timed[0]
+        return isinstance(op, BILINEAR) and sum(timed) == 1
+
+    def _copy(self, op: Op, operands: list[Value | None]) -> None:
+        if isinstance(op, Add) and self._is_bias(op, operands):
+            x, bias = (operands[0], operands[1]) if operands[0].type.time is not None else (operands[1], operands[0])  # type: ignore[union-attr]
+            self.map[op.result] = self.b(BiasCurrent, x, bias, name=op.result.name)
+            return
+        made = self.b(type(op), *operands, name=[r.name for r in op.results], **op.attributes)
+        for old, new in zip(op.results, made if isinstance(made, tuple) else (made,), strict=True):
+            new.facts = old.facts
+            self.map[old] = new
+
+    def _is_bias(self, op: Op, operands: list[Value | None]) -> bool:
+        """x + c with x timed and c a constant that has x's rank, or one number: a current, not a sum of two streams."""
+        kinds = [(v.type, v.is_constant) for v in operands if v is not None]
+        timed = [k for k, _ in kinds if k.time is not None]
+        constants = [k for k, c in kinds if c]
+        return (
+            len(timed) == 1
+            and len(constants) == 1
+            and timed[0].with_time(None) == op.result.type
+            and constants[0].rank in (0, timed[0].rank)
+        )
+
+    def _weighted(self, op: Op, operands: list[Value | None]) -> Value:
+        x, weight, *rest = operands
+        bias = rest[0] if rest else None
+        name = op.result.name
+        out: Value = self.b(type(op), x, weight, name=name if bias is None else f"{name}.current", **op.attributes)
+        return out if bias is None else self._bias(out, bias, -1 if isinstance(op, Linear) else 1, name)
+
+    def _bias(self, current: Value, bias: Value, axis: int, name: str) -> Value:
+        rank = current.type.rank
+        if axis % rank != 1 and rank > 2:
+            shape = [1] * rank
+            shape[axis] = -1
+            bias = self.b.constant(self.module.array(bias).reshape(shape), f"{name}.bias")
+        out: Value = self.b(BiasCurrent, current, bias, name=name)
+        return out
+
+    def _affine(self, op: BatchNorm, operands: list[Value | None]) -> Value:
+        scale, bias, mean, var = (self.module.array(v).astype(np.float64) for v in op.arguments[1:])
+        k = scale / np.sqrt(var + op.epsilon)
+        shape = (-1, *[1] * (op.result.type.rank - 2))
+        factor = self.b.constant(k.astype(np.float32).reshape(shape), f"{op.result.name}.scale")
+        shift = self.b.constant((bias - mean * k).astype(np.float32), f"{op.result.name}.bias")
+        scaled = self.b(Mul, operands[0], factor, name=f"{op.result.name}.current")
+        return self._bias(scaled, shift, 1, op.result.name)
+
+    def _max_pool(self, op: MaxPool, x: Value | None) -> Value:
+        """Sum over time of the result = pool of the sums: each step gives what the pool of the sums has grown by."""
+        assert x is not None
+        name = op.result.name
+        total = self.b(Accumulate, x, mode="sum", name=f"{name}.sum")[0]
+        pooled = self.b(MaxPool, total, name=f"{name}.of_sum", **op.attributes)
+        zero = self.b.constant(np.float32(0), "zero")
+        before = self.b(Delay, pooled, zero, name=f"{name}.before")
+        out: Value = self.b(Sub, pooled, before, name=name)
+        return out
+
+    def _neuron(self, op: Op, layer: Layer, current: Value | None) -> Value:
+        assert current is not None
+        o, name = self.options, op.result.name
+        current = self._timed(current)
+        theta, axis = layer.theta, layer.axis
+        scale = as_exact(theta) if axis is not None and theta.size > 1 else float(theta.reshape(-1)[0])
+        element = Elem(layer.code.element().storage, Affine(scale, axis=axis if isinstance(scale, tuple) else None))
+        shape = [1] * current.type.rank
+        if isinstance(scale, tuple):
+            assert axis is not None
+            shape[axis] = theta.size
+        spread = theta.reshape(shape) if isinstance(scale, tuple) else theta.reshape(())
+        v0 = self.b.constant(spread * np.float32(o.v0), f"{name}.v0") if o.v0 else None
+        theta_neg, negative, lower = None, "none", "threshold"
+        if layer.shape.below is not None:
+            below = layer.shape.below
+            slope = (
+                below.reshape([-1 if i == 1 else 1 for i in range(current.type.rank)]) if below.size > 1 else below[0]
+            )
+            negative = "free"
+            if not np.all(below == 1):
+                theta_neg = self.b.constant((spread / slope).astype(np.float32), f"{name}.theta_neg")
+        elif layer.code.signed:
+            negative, lower = "gated", o.lower
+        spikes, state, count = self.b(
+            Neuron, current, None, v0, None, theta_neg, code=layer.code, elem=element, reset=o.reset,
+            negative=negative, lower=lower, schedule=o.schedule,
+            name=[f"{name}.spikes", f"{name}.membrane", f"{name}.count"],
+        )  # fmt: skip
+        del state, count
+        spikes.op.facts += (Converted(f"{op.name} %{name}", layer.definition),)
+        self.rows.append(Row(name, op.name, "neuron", _summary(theta), describe(op.location), dead=layer.dead))
+        out: Value = self.b(Psp, spikes, name=name)
+        return out
+
+    def _after_readout(self, op: Op, operands: list[Value | None]) -> None:
+        """Apply an op without a spiking form to decoded values."""
+        self._copy(op, [None if v is None else self._readout(v) for v in operands])
+        self._left(op, op in self.before_weights)
+
+    def _left(self, op: Op, hidden: bool) -> None:
+        reason = _why(op) if hidden else ""
+        became = "real-valued" if hidden else "after readout"
+        self.rows.append(Row(op.result.name, op.name, became, "", describe(op.location), reason))
+
+
+def is_hidden(op: Op) -> bool:
+    """Whether an op is a nonlinear activation, for the coverage of the static part of a network."""
+    return isinstance(op, Unary) and not isinstance(op, Neg)
+
+
+def _why(op: Op) -> str:
+    if isinstance(op, Clip):
+        return "an integrate-and-fire neuron clips from 0, or symmetrically"
+    if isinstance(op, Prelu):
+        return "its slopes must be positive constants"
+    if isinstance(op, (*BILINEAR, Div)):
+        return "a product of two spiking values is no sum of currents"
+    return "no integrate-and-fire neuron has this shape"
+
+
+def _before_weights(ops: list[Op]) -> set[Op]:
+    """Ops whose results reach an op with weights: nonlinear ones among them are hidden activations."""
+    found: set[Op] = set()
+    for op in reversed(ops):
+        for r in op.results:
+            if any(u in found or isinstance(u, (*WEIGHTED, Matmul)) for u in r.users):
+                found.add(op)
+    return found
+
+
+def _summary(theta: np.ndarray[Any, Any]) -> str:
+    low, high = float(theta.min()), float(theta.max())
+    return f"{high:.4g}" if low == high else f"{low:.4g} .. {high:.4g}"

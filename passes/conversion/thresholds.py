@@ -1,0 +1,80 @@
+"""Thresholds from activations: max, percentile, MSE (coding card 9; Rueckauer 2017, Li 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier.passes.calibration.statistics import PERCENTILE, compute, definition, histogram, rows_of
+
+Array = np.ndarray[Any, Any]
+GRID = 95
+BINS = 1024
+DEAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The largest value that a window can carry, a number for each channel or one, and where it comes from."""
+
+    range: Array
+    definition: str
+    dead: int
+
+
+def choose(
+    kind: str, activation: Array, axis: int | None, *, steps: int, v0: float, low_slope: Array | None = None
+) -> Threshold:
+    """The range of a neuron for the activations of a layer.
+
+    `steps` is the largest count of spikes in a window; `low_slope` is the slope below zero of a leaky activation, whose
+    negative values are counted in spikes too. Channels that never fire get the layer's largest range: a neutral one, so
+    that a rare value is not blown up.
+    """
+    rows = rows_of(activation, axis)
+    if kind == "mse":
+        found = _mse(rows, steps, v0, low_slope)
+        text = _MSE.format(steps=steps, v0=v0) + (", per channel" if axis is not None else ", per layer")
+    else:
+        found = compute(kind, np.abs(rows) if low_slope is not None else rows)
+        text = definition(kind, "layer" if axis is None else "channel")
+    largest = float(found.max(initial=0.0))
+    neutral = largest if largest > 0 else 1.0
+    dead = found <= DEAD * neutral
+    return Threshold(np.where(dead, neutral, found).astype(np.float32), text, int(dead.sum()))
+
+
+_MSE = (
+    "theta of max*(1 - 0.01 i), i < 95, that minimises the mean squared error of "
+    "theta/T clip(floor(a T/theta + v0), 0, T) with T={steps}, v0={v0:g} over a histogram of 1024 bins"
+)
+
+
+def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
+    bins = histogram(rows, BINS)
+    centers, counts = bins.centers.astype(np.float32), bins.counts.astype(np.float32)
+    # the bin that holds zero is zero: most of a ReLU's values lie there exactly
+    zero = (bins.low[:, None] <= 0) & (np.abs(centers) <= ((bins.high - bins.low) / BINS)[:, None] / 2 * 1.0001)
+    centers = np.where(zero, 0, centers).astype(np.float32)
+    top = np.maximum(np.abs(bins.high), np.abs(bins.low)) if low_slope is not None else np.maximum(bins.high, 0)
+    best = np.full(len(rows), np.inf)
+    found = top.copy()
+    lowest = -steps if low_slope is not None else 0
+    for i in range(GRID):
+        theta = top * (1 - 0.01 * i)
+        unit = np.where(theta > 0, theta / steps, 1.0).astype(np.float32)[:, None]
+        levels = np.clip(np.floor(centers / unit + np.float32(v0)), lowest, steps)
+        error = ((levels * unit - centers) ** 2 * counts).sum(1)
+        better = error < best
+        best, found = np.where(better, error, best), np.where(better, theta, found)
+    return found
+
+
+def check_kind(kind: str) -> str:
+    """A threshold rule's name, or a ValueError sentence."""
+    found = PERCENTILE.fullmatch(kind)
+    if kind in ("mse", "max") or (found is not None and 0 < float(found.group(1)) <= 100):
+        return kind
+    raise ValueError(f"must be mse | max | p99.9 (any percentile), not {kind}")

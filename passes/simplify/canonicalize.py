@@ -1,0 +1,32 @@
+"""`canonicalize`: one form for each thing that can be written in several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ranvier.ir.core import Module
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.rewriting import Rule, apply_rules
+from ranvier.passes.simplify import activation_forms, linear_forms, shape_forms
+from ranvier.passes.simplify.cse import merge_constants, merge_ops
+from ranvier.passes.simplify.dce import eliminate
+from ranvier.passes.simplify.fold_constants import FoldConstants
+
+RULES: tuple[Rule, ...] = (*activation_forms.RULES, *linear_forms.RULES, *shape_forms.RULES)
+
+
+@dataclass(frozen=True)
+class Canonicalize(Pass):
+    """Fold constants, bring activations, linear and shape ops into their one form, merge equals, erase the unused."""
+
+    word = "canonicalize"
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        FoldConstants().run(module, context)
+        context.rewrites.append(apply_rules(module, RULES, self.word))
+        FoldConstants().run(module, context)
+        merge_constants(module, 1 << 20)
+        for graph in module.graphs.values():
+            merge_ops(graph)
+        eliminate(module)

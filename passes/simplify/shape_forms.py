@@ -1,0 +1,97 @@
+"""Shape ops that do nothing, or that two of which are one."""
+
+from __future__ import annotations
+
+from ranvier.ir.core import Value
+from ranvier.ir.ops.reduce import Mean, Reduction, Sum
+from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Pad, Reshape, Slice, Transpose
+from ranvier.ir.rewriting import Match, Rule, op, rewrite, var
+
+
+@rewrite(
+    "f(x): T -> T => x, f one of reshape, slice, pad, broadcast, cast",
+    op((Reshape, Slice, Pad, Broadcast, Cast), var("x")),
+)
+def nothing_done(r: Match) -> Value:
+    """A shape op whose result has the operand's own type, every dim known or a symbol."""
+    r.require(r["x"].type == r.root.result.type and "?" not in r["x"].type.shape, "the type changes")
+    root = r.root
+    if isinstance(root, Slice):
+        r.require(all(s > 0 for s in root.steps or (1,)), "the slice runs backwards")
+    if isinstance(root, Pad):
+        r.require(not any(root.before) and not any(root.after), "the pad shifts {x}")
+    return r["x"]
+
+
+@rewrite("reshape(reshape(x)) => reshape(x)", op(Reshape, op(Reshape, var("x")), bind="outer"))
+def reshape_of_reshape(r: Match) -> Value:
+    """The last shape wins."""
+    shape = r.op("outer").shape
+    have = set(r["x"].type.shape)
+    r.require(all(not isinstance(d, str) or d in have for d in shape), "a symbol of the shape is not one of {x}'s")
+    out: Value = r.new(Reshape, r["x"], shape=shape)
+    return out
+
+
+@rewrite(
+    "transpose(transpose(x, p), q) => transpose(x, p[q])",
+    op(Transpose, op(Transpose, var("x"), bind="inner"), bind="outer"),
+)
+def transpose_of_transpose(r: Match) -> Value:
+    """Permutations compose."""
+    inner, outer = r.op("inner").perm, r.op("outer").perm
+    out: Value = r.new(Transpose, r["x"], perm=tuple(inner[q] for q in outer))
+    return out
+
+
+@rewrite("transpose(x, [0, 1, ...]) => x", op(Transpose, var("x"), bind="t"))
+def identity_transpose(r: Match) -> Value:
+    """The axes stay where they are."""
+    perm = r.op("t").perm
+    r.require(perm == tuple(range(len(perm))), "the axes move")
+    return r["x"]
+
+
+@rewrite("concat(x) => x", op(Concat, var("x")))
+def concat_of_one(r: Match) -> Value:
+    """Nothing is put together."""
+    r.require(len(r.root.operands) == 1, "several values are put together")
+    return r["x"]
+
+
+@rewrite(
+    "reshape(mean(x, axes, keep)) => mean(x, axes)", op(Reshape, op((Mean, Sum), var("x"), bind="reduce"), bind="shape")
+)
+def reduce_then_squeeze(r: Match) -> Value:
+    """Global pooling: drop the axes of size one at once."""
+    reduce = r.op("reduce")
+    r.require(reduce.keep, "the axes are dropped already")
+    axes = reduce.axes_in(r["x"].type.rank)
+    left = tuple(d for i, d in enumerate(r["x"].type.shape) if i not in axes)
+    r.require(r.root.result.type.shape == left, "the reshape does more than drop the axes")
+    out: Value = r.new(type(reduce), r["x"], axes=axes, keep=False)
+    return out
+
+
+@rewrite(
+    "mean(x, [-1, -2]) => mean(x, [2, 3]), axes counted from the front and in order",
+    op(Reduction, var("x"), bind="reduce"),
+)
+def axes_in_order(r: Match) -> Value:
+    """One way to write a reduction's axes."""
+    reduce = r.op("reduce")
+    axes = tuple(sorted(reduce.axes_in(r["x"].type.rank)))
+    r.require(axes != reduce.axes, "the axes are in order")
+    out: Value = r.new(type(reduce), r["x"], axes=axes, keep=reduce.keep)
+    return out
+
+
+RULES: tuple[Rule, ...] = (
+    nothing_done,
+    reshape_of_reshape,
+    transpose_of_transpose,
+    identity_transpose,
+    concat_of_one,
+    reduce_then_squeeze,
+    axes_in_order,
+)

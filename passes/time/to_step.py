@@ -1,0 +1,134 @@
+"""`to-step`: the graph of one step, with the state as arguments and results (semantics, Meaning of ops)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranvier.ir.core import Builder, Graph, Module, Op, Value
+from ranvier.ir.diagnostics import Diagnostic, RanvierError
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.locations import derive, describe
+from ranvier.ir.ops.core import Delay
+from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
+from ranvier.ir.ops.time import Accumulate, Last, Repeat
+from ranvier.ir.timing import PureOp
+from ranvier.ir.types import TensorType, tensor
+
+
+@dataclass(frozen=True)
+class ToStep(Pass):
+    """Rewrite @main so that one call is one step.
+
+    Every T becomes 1, each stateful op takes its state as an argument and gives the next one as a result (a delay's as
+    a plain tensor), and `step` counts the steps taken. Step-wise export, streaming and hardware share it. core.last
+    becomes the value so far. Windowed ops, codes with history and delays of several steps are refused by name.
+    """
+
+    word = "to-step"
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass."""
+        graph = module.main
+        refused = [d for op in graph.ops if (d := _refusal(op)) is not None]
+        if refused:
+            raise RanvierError(refused)
+        del module.graphs["main"]
+        _Step(graph, module.new_graph("main")).build()
+        reordered = {"main": module.graphs.pop("main"), **module.graphs}
+        module.graphs.clear()
+        module.graphs.update(reordered)
+
+
+def _refusal(op: Op) -> Diagnostic | None:
+    reason = None
+    if isinstance(op, Neuron):
+        if op.windowed:
+            reason = f"fires under schedule {op.schedule}, which needs more than one step"
+        elif op.refractory:
+            reason = "has a refractory time, which is no state of its own"
+    elif isinstance(op, Psp):
+        if op.x.type.code.psp_class != "constant":  # type: ignore[union-attr]
+            reason = "reads a code whose spikes are not worth the same at every step"
+    elif isinstance(op, Encode):
+        if op.code.encode_init(np, np.zeros(1)) is not None:
+            reason = "encodes with a state of its own"
+    elif isinstance(op, Delay):
+        reason = None if op.steps == 1 else f"delays by {op.steps} steps; write delays of one step in a row"
+    elif not isinstance(op, PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
+        reason = "needs the whole window"
+    if reason is None:
+        return None
+    return Diagnostic("unsupported", f"`to-step`: {op!r} {reason}", describe(op.location))
+
+
+class _Step:
+    def __init__(self, source: Graph, target: Graph):
+        self.source, self.target = source, target
+        self.build_op = Builder(target)
+        self.map: dict[Value, Value] = {}
+        self.states: list[tuple[str, Value]] = []
+        self.late: list[tuple[str, Value]] = []
+
+    def build(self) -> None:
+        source, target = self.source, self.target
+        for arg in source.args:
+            kind = arg.type if arg.type.time is None else arg.type.with_time(1)
+            self.map[arg] = target.argument(arg.name, kind)
+        self.step = target.argument("step", tensor(dtype="i64"))
+        for op in source.ops:
+            if op.name != "core.return":
+                self.build_op.location = derive("to-step", [op.location])
+                self._convert(op)
+        last = source.terminator
+        outputs = [self._get(v) for v in last.arguments]
+        states = [*self.states, *((n, self._untimed(self._get(v))) for n, v in self.late)]
+        self.build_op.returns(
+            *outputs,
+            *(v for _, v in states),
+            names=(*last.attributes["names"], *(n for n, _ in states)),
+            roles=(*last.attributes["roles"], *("output",) * len(states)),
+        )
+
+    def _get(self, value: Value) -> Value:
+        return self.target.constant(value.resource) if value.resource is not None else self.map[value]
+
+    def _untimed(self, value: Value) -> Value:
+        out: Value = self.build_op(Last, value) if value.type.time is not None else value
+        return out
+
+    def _convert(self, op: Op) -> None:
+        if isinstance(op, Delay):
+            if op.x.type.time is None or not isinstance(op.x.type, TensorType):
+                raise op.fail("unsupported", "delays spikes, which no step graph carries yet", "delay their psp")
+            kind = op.result.type
+            state = self.target.argument(f"{op.result.name}.state", TensorType(kind.shape, kind.elem))
+            self.map[op.result] = self.build_op(Repeat, state, steps=1, name=op.result.name)
+            self.late.append((f"{op.result.name}.state", op.x))
+            return
+        operands = [None if v is None else self._get(v) for v in op.operands]
+        attributes = dict(op.attributes)
+        if isinstance(op, Repeat | Encode):
+            attributes["steps"] = 1
+        if isinstance(op, Neuron):
+            operands[2] = self.target.argument(f"{op.results[0].name}.v", op.results[1].type)
+            if op.negative == "gated":
+                operands[5] = self.target.argument(f"{op.results[0].name}.fired", op.results[2].type)
+        elif isinstance(op, Accumulate):
+            operands[1] = self.target.argument(f"{op.results[0].name}.state", op.results[1].type)
+            operands[2] = self.step
+        elif isinstance(op, BiasCurrent):
+            operands[3] = self.step
+        elif isinstance(op, Encode):
+            operands[1] = self.step
+        made = self.build_op(type(op), *operands, name=[r.name for r in op.results], **attributes)
+        results = list(made) if isinstance(made, tuple) else [made]
+        self.map.update(zip(op.results, results, strict=True))
+        if isinstance(op, Neuron):
+            self.states.append((f"{op.results[0].name}.v", results[1]))
+            if op.negative == "gated":
+                self.states.append((f"{op.results[0].name}.fired", results[2]))
+        elif isinstance(op, Accumulate):
+            self.states.append((f"{op.results[0].name}.state", results[1]))
