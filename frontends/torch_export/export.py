@@ -15,7 +15,7 @@ register_code("missing-example", "A torch.nn.Module has no shapes: it is traced 
 register_code("bad-example", "The model cannot be run on the example input; the message is torch's.")
 register_code(
     "export-failed",
-    "torch.export could not turn the model into one graph; the message is that of torch. The usual reason is control flow "
+    "torch.export could not turn the model into one graph; the message is torch's. Usually the model has control flow "
     "that depends on the values of tensors.",
 )
 
@@ -89,7 +89,7 @@ def example_inputs(model: Any, example: Any) -> tuple[Any, ...]:
         ) from None
 
 
-def dynamic_batch(inputs: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def dynamic_batch(inputs: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
     """The inputs, and which axis of each is the batch: axis 0 of all that have the first one's size there.
 
     A single sample is doubled: torch.export takes a size of 1 for a constant.
@@ -101,7 +101,11 @@ def dynamic_batch(inputs: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ..
     varies = [x.ndim > 0 and int(x.shape[0]) == size for x in inputs]
     if size == 1:
         inputs = [torch.cat([x, x]) if on else x for x, on in zip(inputs, varies, strict=True)]
-    return tuple(inputs), tuple({0: batch} if on else None for on in varies)
+    shapes = torch.export.ShapesCollection()  # finds each input's place in the signature, *args included
+    for x, on in zip(inputs, varies, strict=True):
+        if on:
+            shapes[x] = {0: batch}
+    return tuple(inputs), shapes
 
 
 def first_line(why: BaseException) -> str:
@@ -114,7 +118,7 @@ def first_line(why: BaseException) -> str:
     return lines[0]
 
 
-def _export(model: Any, inputs: tuple[Any, ...], dynamic_shapes: tuple[Any, ...] | None) -> Any:
+def _export(model: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> Any:
     import torch
 
     return torch.export.export(model, inputs, dynamic_shapes=dynamic_shapes, strict=False)

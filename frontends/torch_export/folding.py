@@ -41,8 +41,8 @@ class Folder:
         args, kwargs = map_arg(node.args, known_argument), map_arg(node.kwargs, known_argument)
         if not known:
             return False
-        kwargs.pop("device", None)
-        self.tensors[node] = node.target(*args, **kwargs)
+        # the program may have been traced on another device
+        self.tensors[node] = node.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})
         return True
 
 

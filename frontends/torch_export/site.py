@@ -77,7 +77,7 @@ class Site:
             return self.number(x, kind)
         if x.type.elem == kind:
             return x
-        if x.is_constant and x.type.rank == 0:
+        if x.is_constant and (x.type.rank == 0 or not x.type.elem.is_float):  # a range, a mask: not a weight
             return self.constant(self.importer.module.array(x).astype(kind.dtype), x.resource or "c")
         out: Value = self("core.cast", x, elem=kind)
         return out

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from ranvier.frontends import find_frontend
 from ranvier.ir.interpret import evaluate
 from ranvier.ir.text.parser import parse_module
-from torch import nn
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
 

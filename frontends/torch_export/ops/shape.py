@@ -59,6 +59,12 @@ def expand(at: Site, x: Value, *_: Any) -> Any:
     return at("core.broadcast", x, shape=shape)
 
 
+@aten("copy.default")
+def copy(at: Site, _: Value, source: Value, *rest: Any) -> Any:
+    """What is written over a value: the source in its shape and element type."""
+    return expand(at, at.cast(source, at.elem))
+
+
 @aten("cat.default")
 def cat(at: Site, xs: list[Value], axis: int) -> Any:
     """Values one after the other along an axis; torch leaves out empty vectors."""
