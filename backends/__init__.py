@@ -1,12 +1,6 @@
 """Backends: lower a module into an executable that runs and says what it costs.
 
-Nothing is imported before it is asked for by name.
+`BUILTIN` names the targets that ship with Ranvier; a target's library is imported when the target is first looked up.
 """
 
-# Target word -> "module:class".
-TARGETS = {
-    "torch": "ranvier.backends.torch_runtime:TorchTarget",
-}
-
-# Word of a pass that needs a backend's own equations -> "module:class".
-PASSES: dict[str, str] = {}
+BUILTIN = {"torch": "ranvier.backends.torch_runtime:TorchTarget"}

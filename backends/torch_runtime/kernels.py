@@ -1,0 +1,193 @@
+"""`K` of the lowered source: small functions that torch lacks under one name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ranvier.backends.torch_runtime.windows import avg_pool, max_pool, resize
+
+Tensor = torch.Tensor
+
+__all__ = [
+    "argmax",
+    "argmin",
+    "avg_pool",
+    "celu",
+    "chunks",
+    "cross_entropy",
+    "cut",
+    "elu",
+    "group_norm",
+    "max_pool",
+    "pad",
+    "pad_by_index",
+    "push",
+    "put",
+    "quantize",
+    "resize",
+    "sign",
+    "softplus",
+    "spread",
+    "take",
+    "tile",
+    "to_integers",
+]
+
+softplus = F.softplus
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+def spread(x: Tensor, steps: int) -> Tensor:
+    """[...] -> [T, ...], a view."""
+    return x.unsqueeze(0).expand(steps, *x.shape)
+
+
+def tile(x: Tensor, k: int) -> Tensor:
+    """[B, ...] -> [k B, ...], the same k times."""
+    return x.repeat(k, *[1] * (x.ndim - 1)) if k > 1 else x
+
+
+def chunks(steps: int, k: int) -> Iterator[tuple[int, int]]:
+    """(first step, number of steps) of runs of at most k steps."""
+    for t in range(0, steps, k):
+        yield t, min(k, steps - t)
+
+
+def put(whole: Tensor | None, x: Tensor, t: int, n: int | None, steps: int) -> Tensor:
+    """Put down step t, or n folded steps from t on, in [T, ...]."""
+    if n is None:
+        if whole is None:
+            whole = x.new_empty((steps, *x.shape))
+        whole[t] = x
+        return whole
+    each = x.shape[0] // n
+    if whole is None:
+        whole = x.new_empty((steps, each, *x.shape[1:]))
+    whole[t : t + n] = x.reshape(n, each, *x.shape[1:])
+    return whole
+
+
+def push(rows: list[Tensor] | None, x: Tensor) -> list[Tensor]:
+    """Steps collected in a list, which gradients pass through."""
+    return [x] if rows is None else [*rows, x]
+
+
+# -- elementwise -------------------------------------------------------------------------------------------------------
+def sign(x: Tensor) -> Tensor:
+    """-1, 0, 1, or nan."""
+    return torch.where(x != x, x, torch.sign(x))
+
+
+def elu(x: Tensor, alpha: float) -> Tensor:
+    """x, or alpha * (exp(x) - 1) below zero."""
+    return torch.where(x >= 0, x, alpha * torch.expm1(torch.clamp(x, max=0)))
+
+
+def celu(x: Tensor, alpha: float) -> Tensor:
+    """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))."""
+    return torch.relu(x) + torch.clamp(alpha * torch.expm1(x / alpha), max=0)
+
+
+def to_integers(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Reals truncated, clipped to the range; nan gives 0."""
+    whole = torch.trunc(torch.nan_to_num(x, nan=0.0, posinf=float("inf"), neginf=float("-inf")))
+    info = torch.iinfo(dtype)
+    inside = (whole >= float(info.min)) & (whole < float(info.max))
+    out = torch.where(inside, whole, torch.zeros_like(whole)).to(dtype)
+    out = torch.where(whole < float(info.min), torch.full_like(out, info.min), out)
+    return torch.where(whole >= float(info.max), torch.full_like(out, info.max), out)
+
+
+def quantize(
+    x: Tensor, scale: Any, zero: Any, rounding: str, shifted: bool, low: int, high: int, dtype: torch.dtype
+) -> Tensor:
+    """Levels of reals; see q.quantize."""
+    quotient = torch.nan_to_num(x.to(torch.float64) / scale, nan=0.0, posinf=float("inf"), neginf=float("-inf"))
+    if shifted:
+        quotient = quotient + zero
+    if rounding == "half_even":
+        level = torch.round(quotient)
+    elif rounding == "half_away":
+        level = torch.sign(quotient) * torch.floor(torch.abs(quotient) + 0.5)
+    else:
+        level = torch.floor(quotient + 0.5) if rounding == "half_up" else torch.floor(quotient)
+    if not shifted:
+        level = level + zero
+    return torch.clamp(level, low, high).to(dtype)
+
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
+def cut(x: Tensor, cuts: dict[int, slice]) -> Tensor:
+    """Slices with steps of either sign."""
+    for axis, c in cuts.items():
+        index = torch.arange(x.shape[axis], device=x.device)[0:0]
+        index = torch.tensor(range(*c.indices(x.shape[axis])), dtype=torch.int64, device=x.device)
+        x = x.index_select(axis, index)
+    return x
+
+
+def pad(x: Tensor, pairs: tuple[int, ...], level: float) -> Tensor:
+    """A constant around, or cropped where negative; pairs from the last axis."""
+    crop = tuple(min(p, 0) for p in pairs)
+    if any(crop):
+        x = F.pad(x, crop)
+    more = tuple(max(p, 0) for p in pairs)
+    if not any(more):
+        return x
+    if x.dtype == torch.bool:
+        return F.pad(x.to(torch.uint8), more, value=int(level != 0)).to(torch.bool)
+    return F.pad(x, more, value=level)
+
+
+def pad_by_index(x: Tensor, before: tuple[int, ...], after: tuple[int, ...], mode: Any) -> Tensor:
+    """Reflection, edge and wrapping round: every axis indexed."""
+    for axis, (b, a) in enumerate(zip(before, after, strict=True)):
+        if not b and not a:
+            continue
+        kept = np.arange(x.shape[axis])[max(-b, 0) : x.shape[axis] - max(-a, 0)]
+        index = np.pad(kept, (max(b, 0), max(a, 0)), mode=mode)
+        x = x.index_select(axis, torch.from_numpy(index).to(x.device))
+    return x
+
+
+def take(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    """numpy.take, with negative indices."""
+    flat = indices.reshape(-1).to(torch.int64)
+    flat = torch.where(flat < 0, flat + x.shape[axis], flat)
+    return x.index_select(axis, flat).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+def argmax(x: Tensor, axis: int, keep: bool) -> Tensor:
+    """The index of the first largest."""
+    return torch.argmax(x.to(torch.uint8) if x.dtype == torch.bool else x, axis, keep)
+
+
+def argmin(x: Tensor, axis: int, keep: bool) -> Tensor:
+    """The index of the first smallest."""
+    return torch.argmin(x.to(torch.uint8) if x.dtype == torch.bool else x, axis, keep)
+
+
+# -- layers ------------------------------------------------------------------------------------------------------------
+def group_norm(x: Tensor, groups: int, scale: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    """Group norm that also takes one element a group."""
+    grouped = x.reshape(x.shape[0], groups, -1)
+    y = F.layer_norm(grouped, (grouped.shape[-1],), None, None, epsilon).reshape(x.shape)
+    spread_ = (-1,) + (1,) * (x.ndim - 2)
+    y = y if scale is None else y * scale.reshape(spread_)
+    return y if bias is None else y + bias.reshape(spread_)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, fail: Callable[..., Exception]) -> Tensor:
+    """Mean of -log_softmax at the labels. Raises RanvierError when a label is no class."""
+    labels = labels.to(torch.int64)
+    classes = logits.shape[1]
+    if labels.numel():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise fail("bad-input", f"was given labels {low}..{high} for {classes} classes")
+    return F.cross_entropy(logits, labels).to(torch.float32)
