@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 # Public name -> "module:attribute", or "module" where the module itself is the public thing.
 _PUBLIC = {
     "Executable": "ranvier.executable:Executable",
-    "Module": "ranvier.ir:Module",
-    "RanvierError": "ranvier.ir:RanvierError",
+    "Module": "ranvier.ir.core:Module",
+    "RanvierError": "ranvier.ir.diagnostics:RanvierError",
     "compile": "ranvier.api:compile",
     "load": "ranvier.api:load",
     "load_executable": "ranvier.executable:load_executable",

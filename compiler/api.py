@@ -148,7 +148,8 @@ def load_model(model: Any, example: Any = None) -> Module:
     """A frozen module of whatever a user calls a model: a path, a module, or an object that a frontend reads."""
     if not isinstance(model, Module):
         model = find_frontend(model).load(model, example)
-    return model if model.frozen else model.clone().verify().freeze()
+    module: Module = model
+    return module if module.frozen else module.clone().verify().freeze()
 
 
 def as_target(target: str | Target, name: str = "<target>") -> Target:

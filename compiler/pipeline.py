@@ -119,8 +119,8 @@ def as_pipeline(passes: str | Step | Pipeline | Sequence[Step | str], name: str 
         return passes
     if isinstance(passes, str):
         return parse_pipeline(passes, name)
-    if isinstance(passes, Pass | Combinator):
-        return Pipeline((passes,))  # type: ignore[arg-type]
+    if isinstance(passes, Pass | Fixpoint | Checkpoint):
+        return Pipeline((passes,))
     if isinstance(passes, Sequence):
         parts = [as_pipeline(each, name) for each in passes]
         return Pipeline(tuple(step for part in parts for step in part))

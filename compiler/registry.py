@@ -60,11 +60,13 @@ def find_target(word: str) -> type[Target]:
 
 
 def _load_pass(word: str) -> type[Pass] | None:
-    return _load(Pass, word, _pass_table(), PASS_GROUP)
+    found: type[Pass] | None = _load(Pass, word, _pass_table(), PASS_GROUP)
+    return found
 
 
 def _load_target(word: str) -> type[Target] | None:
-    return _load(Target, word, _target_table(), TARGET_GROUP)
+    found: type[Target] | None = _load(Target, word, _target_table(), TARGET_GROUP)
+    return found
 
 
 def _load(base: type[Any], word: str, table: Mapping[str, str], group: str) -> Any:

@@ -46,7 +46,8 @@ def duration(seconds: float) -> str:
 
 def trace_table(trace: Trace) -> str:
     """One line a stage, then the notes."""
-    rows, notes = [], []
+    rows: list[tuple[Any, ...]] = []
+    notes: list[str] = []
     for index, stage in enumerate(trace):
         changes = " ".join(f"{count:+d} {name}" for name, count in stage.op_changes.items())
         what = "unchanged" if not stage.changed else changes
@@ -66,12 +67,13 @@ def trace_table(trace: Trace) -> str:
             )
         )
         notes += [f"  {stage.name}: {note}" for note in stage.notes]
-    columns = ("", "stage", "checkpoint", "time", "ops", "change", "drift", "relative", "cosine", "top-1")
+    measures = ("drift", "relative", "cosine", "top-1")
+    columns: tuple[str, ...] = ("", "stage", "checkpoint", "time", "ops", "change", *measures)
     if not any(stage.labels for stage in trace):
         columns, rows = _without(columns, rows, 2)
     if not any(stage.drift for stage in trace):
         columns, rows = columns[:-4], [row[:-4] for row in rows]
-    text = render(columns, rows, right=("", "time", "ops", "drift", "relative", "cosine", "top-1"))
+    text = render(columns, rows, right=("", "time", "ops", *measures))
     return "\n".join([text, *(["", "notes", *notes] if notes else [])])
 
 

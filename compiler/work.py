@@ -32,27 +32,9 @@ NOT_MODELLED = (
 )
 
 # Ops through which a spike reaches a linear op unchanged or scaled: they move, add or average values.
-_TRANSPORT = frozenset(
-    [
-        "core.reshape",
-        "core.transpose",
-        "core.concat",
-        "core.slice",
-        "core.pad",
-        "core.broadcast",
-        "core.gather",
-        "core.cast",
-        "core.delay",
-        "snn.psp",
-        "nn.avg_pool",
-        "nn.max_pool",
-        "nn.mean",
-        "nn.sum",
-        "nn.add",
-        "nn.sub",
-        "nn.neg",
-    ]
-)
+_MOVES = ("reshape", "transpose", "concat", "slice", "pad", "broadcast", "gather", "cast", "delay")
+_SUMS = ("avg_pool", "max_pool", "mean", "sum", "add", "sub", "neg")
+_TRANSPORT = frozenset((*(f"core.{name}" for name in _MOVES), *(f"nn.{name}" for name in _SUMS), "snn.psp"))
 _BY_CONSTANT = frozenset(("nn.mul", "nn.div"))
 
 
@@ -107,7 +89,11 @@ def _source(op: Op | None, value: Value) -> SpikeSource:
     kind = value.type
     assert isinstance(kind, SpikesType)
     return SpikeSource(
-        value.name, samplewise(kind.shape), kind.code.bits, isinstance(op, Neuron), describe(op.location)
+        value.name,
+        samplewise(kind.shape),
+        kind.code.bits,
+        isinstance(op, Neuron),
+        describe(None if op is None else op.location),
     )
 
 
