@@ -17,7 +17,7 @@ def relu(n: Node) -> Tensor:
 @onnx_op("LeakyRelu", since=6)
 def leaky_relu(n: Node) -> Tensor:
     """alpha * x below zero."""
-    return n.emit("nn.leaky_relu", n.input(0), slope=n.float("alpha", 0.01))
+    return n.emit("nn.leaky_relu", n.input(0), slope=n.real("alpha", 0.01))
 
 
 @onnx_op("PRelu", since=7)
@@ -35,20 +35,20 @@ def prelu(n: Node) -> Tensor:
 @onnx_op("Elu", since=6)
 def elu(n: Node) -> Tensor:
     """alpha * (exp(x) - 1) below zero."""
-    return n.emit("nn.elu", n.input(0), alpha=n.float("alpha", 1.0))
+    return n.emit("nn.elu", n.input(0), alpha=n.real("alpha", 1.0))
 
 
 @onnx_op("Selu", since=6)
 def selu(n: Node) -> Tensor:
     """A scaled elu."""
-    alpha, gamma = n.float("alpha", 1.6732632), n.float("gamma", 1.050701)
+    alpha, gamma = n.real("alpha", 1.6732632), n.real("gamma", 1.050701)
     return n.emit("nn.selu", n.input(0), alpha=alpha, gamma=gamma)
 
 
 @onnx_op("Celu", since=12)
 def celu(n: Node) -> Tensor:
     """An elu that is smooth for every alpha."""
-    return n.emit("nn.celu", n.input(0), alpha=n.float("alpha", 1.0))
+    return n.emit("nn.celu", n.input(0), alpha=n.real("alpha", 1.0))
 
 
 @onnx_op("Gelu", since=20)
@@ -60,7 +60,7 @@ def gelu(n: Node) -> Tensor:
 @onnx_op("HardSigmoid", since=6)
 def hard_sigmoid(n: Node) -> Tensor:
     """A line between 0 and 1."""
-    return n.emit("nn.hard_sigmoid", n.input(0), alpha=n.float("alpha", 0.2), beta=n.float("beta", 0.5))
+    return n.emit("nn.hard_sigmoid", n.input(0), alpha=n.real("alpha", 0.2), beta=n.real("beta", 0.5))
 
 
 @onnx_op("HardSwish", since=14)
@@ -72,7 +72,7 @@ def hard_swish(n: Node) -> Tensor:
 @onnx_op("Swish", since=24)
 def swish(n: Node) -> Tensor:
     """x * sigmoid(alpha * x)."""
-    x, alpha = n.input(0), n.float("alpha", 1.0)
+    x, alpha = n.input(0), n.real("alpha", 1.0)
     if alpha == 1:
         return n.emit("nn.silu", x)
     return n.emit("nn.mul", x, n.emit("nn.sigmoid", n.emit("nn.mul", x, n.scalar(alpha, x))))
@@ -95,7 +95,7 @@ def softmax_1(n: Node) -> Tensor:
     """Over all axes from `axis` on, taken as one."""
     x = n.input(0)
     shape = n.shape(x)
-    axis = n.axis(n.int("axis", 1), n.rank(x))
+    axis = n.axis(n.integer("axis", 1), n.rank(x))
     if all(d == 1 for d in shape[axis + 1 :]):
         return n.emit(_softmax(n), x, axis=axis)
     flat: list[Size] = [product(shape[:axis]), product(shape[axis:])]
@@ -105,7 +105,7 @@ def softmax_1(n: Node) -> Tensor:
 @onnx_op("Softmax", "LogSoftmax", since=13)
 def softmax_13(n: Node) -> Tensor:
     """Over one axis."""
-    return n.emit(_softmax(n), n.input(0), axis=n.int("axis", -1))
+    return n.emit(_softmax(n), n.input(0), axis=n.integer("axis", -1))
 
 
 def _softmax(n: Node) -> str:

@@ -46,13 +46,11 @@ def constant_of_shape(n: Node) -> Tensor:
     file = n.scope.run.file
     fill = read_tensor(found.t, file.name, file.folder) if found is not None else Constant.of(np.float32(0))
     number = fill.array.reshape(-1)[0].item()
-    if all(isinstance(d, int) for d in shape):
-        if min(shape, default=0) < 0:  # type: ignore[type-var]
+    known = [d for d in shape if isinstance(d, int)]
+    if len(known) == len(shape):
+        if min(known, default=0) < 0 or math.prod(known) >= 2**62:
             raise ValueError(f"a shape of {shape}")
-        if math.prod(shape) >= 2**63:  # type: ignore[arg-type]
-            raise ValueError(f"a shape of {shape}")
-        kind = TensorType(tuple(shape), fill.type.elem)  # type: ignore[arg-type]
-        return Constant(kind, splat=number, hint=n.proto.output[0])
+        return Constant(TensorType(tuple(known), fill.type.elem), splat=number, hint=n.proto.output[0])
     return broadcast(n, Constant.of(np.asarray(number), fill.type.elem), shape)
 
 
@@ -61,7 +59,7 @@ def shape(n: Node) -> Tensor:
     """The sizes themselves, which later nodes compute with before the network runs."""
     sizes = n.shape(n.input(0))
     if n.opset >= 15:
-        sizes = sizes[slice(n.int("start", 0), n.int("end", len(sizes)))]
+        sizes = sizes[slice(n.integer("start", 0), n.integer("end", len(sizes)))]
     array = np.empty(len(sizes), object)
     array[:] = sizes
     return settle(array, elem("i64"))
@@ -96,5 +94,5 @@ def eye_like(n: Node) -> Tensor:
     rows, columns = n.shape(x)
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise Unsupported("makes a matrix whose size is not known")
-    kind = element_type(n.int("dtype")) if n.has("dtype") else n.elem(x)
-    return Constant.of(np.eye(rows, columns, n.int("k", 0)), kind, hint=n.proto.output[0])
+    kind = element_type(n.integer("dtype")) if n.has("dtype") else n.elem(x)
+    return Constant.of(np.eye(rows, columns, n.integer("k", 0)), kind, hint=n.proto.output[0])

@@ -77,7 +77,14 @@ def conv(n: Node) -> Tensor:
     pads = auto_pads(n, n.shape(x)[2:], kernel, strides, dilations)
     cropped, pads = crop_first(n, x, pads)
     return n.emit(
-        "nn.conv", cropped, weight, bias, strides=strides, padding=pads, dilations=dilations, groups=n.int("group", 1)
+        "nn.conv",
+        cropped,
+        weight,
+        bias,
+        strides=strides,
+        padding=pads,
+        dilations=dilations,
+        groups=n.integer("group", 1),
     )
 
 
@@ -118,7 +125,7 @@ def conv_transpose(n: Node) -> Tensor:
     elif how not in AUTO:
         raise ValueError(f"auto_pad is {how!r}")
     extra = {"output_padding": more} if any(more) else {}
-    groups = n.int("group", 1)
+    groups = n.integer("group", 1)
     return n.emit(
         "nn.conv_transpose", x, weight, bias, strides=strides, padding=pads, dilations=dilations, groups=groups, **extra
     )

@@ -86,7 +86,7 @@ def power(n: Node) -> Tensor:
 @onnx_op("Mod", since=10)
 def mod(n: Node) -> Tensor:
     """The remainder with the divisor's sign, or with fmod the dividend's."""
-    fmod = n.int("fmod", 0)
+    fmod = n.integer("fmod", 0)
     a, b = n.input(0), n.input(1)
     if n.elem(a).is_float and not fmod and n.opset < 28:
         raise ValueError("fmod=0 is for integers")
@@ -120,7 +120,7 @@ def mean(n: Node) -> Tensor:
 def cast(n: Node) -> Tensor:
     """Another element type; what `saturate` and `round_mode` say is of 8-bit floats alone."""
     n.ignore("saturate", "round_mode")
-    return n.cast(n.input(0), element_type(n.int("to")))
+    return n.cast(n.input(0), element_type(n.integer("to")))
 
 
 @onnx_op("CastLike", since=15)
@@ -133,7 +133,7 @@ def cast_like(n: Node) -> Tensor:
 @onnx_op("Clip", since=6)
 def clip_6(n: Node) -> Tensor:
     """Bounds are attributes."""
-    return _clip(n, n.float("min", -np.inf), n.float("max", np.inf))
+    return _clip(n, n.real("min", -np.inf), n.real("max", np.inf))
 
 
 @onnx_op("Clip", since=11)
@@ -179,7 +179,7 @@ def cumsum(n: Node) -> Tensor:
     """Running sums; backwards between two reversals, exclusive by taking the element itself off."""
     x = n.input(0)
     axis = n.axis(n.ints_at(1, "an axis")[0], n.rank(x))
-    reverse, exclusive = n.int("reverse", 0), n.int("exclusive", 0)
+    reverse, exclusive = n.integer("reverse", 0), n.integer("exclusive", 0)
 
     def turned(t: Tensor) -> Tensor:
         return n.emit("core.slice", t, axes=(axis,), starts=(-1,), stops=(-(2**31) + 1,), steps=(-1,)) if reverse else t

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.frontends.onnx.axes import axes_kept
 from ranvier.frontends.onnx.errors import Unsupported
 from ranvier.frontends.onnx.symbolic import DEPENDS, evaluate
 from ranvier.frontends.onnx.symbols import Size, atom, from_dim, to_dim
@@ -95,12 +96,13 @@ class Emitter:
         kind = op.result.type
         if not isinstance(kind, TensorType) or not all(isinstance(d, int) for d in kind.shape):
             return None
-        sizes = [math.prod(kind.shape), *(t.size for t in operands if t is not None)]  # type: ignore[arg-type]
+        sizes = [math.prod(kind.shape), *(t.size for t in operands if t is not None)]
         hint = f"{self.hint}.{name.split('.')[-1]}" if self.hint else "c"
 
         def compute() -> Array:
             with np.errstate(all="ignore"):
-                found = op.meaning(*[None if t is None else t.array for t in operands])
+                given = [None if t is None else t.array for t in operands]
+                found = op.meaning(*given, *[None] * (len(op.operands) - len(given)))
             return np.asarray(found).astype(kind.elem.dtype, copy=False)
 
         if max(sizes) <= FOLDED:
@@ -119,7 +121,7 @@ class Emitter:
         result = op.result
         if "?" not in result.type.shape:
             return
-        kept = _axes_kept(op)
+        kept = axes_kept(op)
         shape = list(self.shape(result))
         for i, size in enumerate(shape):
             if to_dim(size) != "?":
@@ -149,34 +151,3 @@ class Emitter:
             return t.elem
         assert isinstance(t.type, TensorType)
         return t.type.elem
-
-
-_ELEMENTWISE = frozenset(
-    "add sub mul div pow maximum minimum mod neg abs sqrt exp log reciprocal floor ceil round sign erf sin cos sigmoid tanh "
-    "softplus relu silu mish hard_swish softsign leaky_relu elu selu celu prelu gelu hard_sigmoid clip compare logical "
-    "softmax log_softmax cumsum batch_norm layer_norm group_norm".split()
-)
-
-
-def _axes_kept(op: Op) -> Any:
-    """A function from an axis of the result and an operand to that operand's axis of the same size, or None."""
-    short = op.name.split(".")[-1]
-    rank = op.result.type.rank
-    if short in _ELEMENTWISE or op.name in ("core.cast", "core.select"):
-
-        def aligned(i: int, v: Value) -> int | None:
-            at = i - rank + v.type.rank
-            return at if at >= 0 and v.type.shape[at] != 1 else None
-
-        return aligned
-    if op.name in ("nn.linear", "nn.matmul"):
-        return lambda i, v: i if v is op.operands[0] and i < rank - 1 and v.type.rank == rank else None
-    if op.name == "core.transpose":
-        return lambda i, v: op.attributes["perm"][i]
-    if op.name in ("nn.conv", "nn.max_pool", "nn.avg_pool", "nn.conv_transpose"):
-        return lambda i, v: 0 if v is op.operands[0] and i == 0 else None
-    if op.name == "core.slice":
-        return lambda i, v: None if i in op.attributes["axes"] else i
-    if op.name == "core.concat":
-        return lambda i, v: i if i != op.attributes["axis"] % rank else None
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ranvier.frontends.onnx.emitter import legal
 from ranvier.frontends.onnx.errors import Unsupported
@@ -38,7 +38,7 @@ class FunctionTable:
         if op in RANDOM or not onnx.defs.has(op) or opset < 1:
             return False
         try:
-            schema = onnx.defs.get_schema(op, opset)
+            schema: Any = onnx.defs.get_schema(op, opset)
         except onnx.defs.SchemaError:
             return False
         return bool(schema.has_function or schema.has_context_dependent_function)
@@ -72,11 +72,13 @@ def call_function(
 def _schema_body(scope: Scope, node: NodeProto, inputs: Sequence[Tensor | None], opset: int) -> FunctionProto:
     import onnx
 
-    schema = onnx.defs.get_schema(node.op_type, opset)
+    schema: Any = onnx.defs.get_schema(node.op_type, opset)  # its stubs leave the functions out
     body = onnx.FunctionProto()
+    defaults = [a.default_value for a in schema.attributes.values() if a.default_value.name]
     plain = [v for v in schema.function_opset_versions if v <= opset]
     if schema.has_function and plain:
         body.ParseFromString(schema.get_function_with_opset_version(max(plain)))
+        body.attribute_proto.extend(defaults)
         return body
     fitting = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
     if not fitting:
@@ -86,6 +88,7 @@ def _schema_body(scope: Scope, node: NodeProto, inputs: Sequence[Tensor | None],
     if not made:
         raise Unsupported("is not imported in this form")
     body.ParseFromString(made)
+    body.attribute_proto.extend(defaults)
     return body
 
 
@@ -93,11 +96,11 @@ def _type_proto(scope: Scope, t: Tensor | None) -> bytes:
     import onnx
 
     if t is None:
-        return onnx.TypeProto().SerializeToString()
+        return bytes(onnx.TypeProto().SerializeToString())
     shape = [to_dim(d) for d in scope.emitter.shape(t)] if isinstance(t, Value) else list(t.shape)
     number = _TENSOR_TYPES[scope.emitter.element(t).storage]
     kind = onnx.helper.make_tensor_type_proto(number, [None if d == "?" else d for d in shape])
-    return kind.SerializeToString()
+    return bytes(kind.SerializeToString())
 
 
 def _with_attributes(node: NodeProto, call: NodeProto, function: FunctionProto, absent: set[str]) -> NodeProto:

@@ -86,7 +86,7 @@ def _left(size: Size, first: int, last: int, step: int) -> Size:
 def gather(n: Node) -> Tensor:
     """Slices that integers name; one constant integer cuts a slice out."""
     x, indices = n.input(0), n.input(1)
-    axis = n.axis(n.int("axis", 0), n.rank(x))
+    axis = n.axis(n.integer("axis", 0), n.rank(x))
     if isinstance(x, Value) and isinstance(indices, Constant) and indices.size == 1 and len(indices.shape) < 2:
         at = int(indices.array.reshape(-1)[0])
         size = n.shape(x)[axis]

@@ -67,7 +67,7 @@ def reshape_5(n: Node) -> Tensor:
     """The shape is an input, computed now."""
     x = n.input(0)
     wanted = n.sizes(1, "a shape")
-    zero_copies = n.opset < 14 or n.int("allowzero", 0) == 0
+    zero_copies = n.opset < 14 or n.integer("allowzero", 0) == 0
     return reshape(n, x, resolve_shape(n.shape(x), wanted, zero_copies))
 
 
@@ -76,7 +76,7 @@ def flatten(n: Node) -> Tensor:
     """Two axes: what is before `axis`, and the rest."""
     x = n.input(0)
     shape = n.shape(x)
-    axis = n.int("axis", 1)
+    axis = n.integer("axis", 1)
     axis = axis + len(shape) if axis < 0 else axis
     if not 0 <= axis <= len(shape):
         raise ValueError(f"axis {axis} of a tensor with {len(shape)} axes")
@@ -135,7 +135,7 @@ def transpose(n: Node) -> Tensor:
 def concat(n: Node) -> Tensor:
     """Tensors one after the other."""
     xs = n.all_inputs()
-    axis = n.axis(n.int("axis"), n.rank(xs[0]))
+    axis = n.axis(n.integer("axis"), n.rank(xs[0]))
     kept = [x for x in xs if n.shape(x)[axis : axis + 1] != (0,) or n.rank(x) != n.rank(xs[0])] or xs[:1]
     if len(kept) == 1:
         return kept[0]
@@ -159,11 +159,11 @@ def cut(n: Node, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
 def split(n: Node) -> list[Tensor]:
     """Parts of an axis, equal ones when no sizes are given."""
     x = n.input(0)
-    axis = n.axis(n.int("axis", 0), n.rank(x))
+    axis = n.axis(n.integer("axis", 0), n.rank(x))
     size, count = n.shape(x)[axis], len(n.proto.output)
     given = list(n.ints("split") or ()) if n.opset < 13 else n.ints_at(1, "sizes") if n.optional(1) is not None else []
     if n.opset >= 18 and n.has("num_outputs"):
-        count = n.int("num_outputs")
+        count = n.integer("num_outputs")
         if count != len(n.proto.output):
             raise ValueError(f"num_outputs is {count} for {len(n.proto.output)} outputs")
     if not given:
@@ -235,7 +235,7 @@ def pad(n: Node) -> Tensor:
     if mode not in ("constant", "reflect", "edge", "wrap"):
         raise Unsupported(f"has mode {mode!r}, which is not imported")
     if n.opset < 11:
-        pads, value = list(n.ints("pads") or ()), n.float("value", 0.0)
+        pads, value = list(n.ints("pads") or ()), n.real("value", 0.0)
     else:
         pads = n.ints_at(1, "pads")
         value = float(n.constant(2, "a value").reshape(-1)[0]) if n.optional(2) is not None else 0.0
@@ -257,7 +257,7 @@ def pad(n: Node) -> Tensor:
 def depth_to_space(n: Node) -> Tensor:
     """Blocks of channels become blocks of pixels."""
     x = n.input(0)
-    b = n.int("blocksize")
+    b = n.integer("blocksize")
     mode = n.text("mode", "DCR")
     batch, channels, height, width = _image(n, x)
     depth = quotient(channels, b * b) if b > 0 else None
@@ -275,7 +275,7 @@ def depth_to_space(n: Node) -> Tensor:
 def space_to_depth(n: Node) -> Tensor:
     """Blocks of pixels become blocks of channels."""
     x = n.input(0)
-    b = n.int("blocksize")
+    b = n.integer("blocksize")
     if n.opset >= 28 and n.text("mode", "DCR") != "DCR":
         raise Unsupported("has a mode other than DCR, which is not imported")
     batch, channels, height, width = _image(n, x)

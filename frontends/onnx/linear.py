@@ -34,12 +34,12 @@ def matmul(n: Node) -> Tensor:
 def gemm(n: Node) -> Tensor:
     """alpha * A B + beta * C: a linear layer where C is a vector, else a linear layer and a sum."""
     a, b, c = n.input(0), n.input(1), n.optional(2)
-    alpha, beta = n.float("alpha", 1.0), n.float("beta", 1.0)
+    alpha, beta = n.real("alpha", 1.0), n.real("beta", 1.0)
     if n.rank(a) != 2 or n.rank(b) != 2:
         raise ValueError(f"it takes matrices, not tensors of {n.rank(a)} and {n.rank(b)} axes")
-    if n.int("transA", 0):
+    if n.integer("transA", 0):
         a = transposed(n, a)
-    weight = b if n.int("transB", 0) else transposed(n, b)
+    weight = b if n.integer("transB", 0) else transposed(n, b)
     if alpha != 1:
         weight = n.emit("nn.mul", weight, n.scalar(alpha, weight))
     if c is None or beta == 0:

@@ -62,7 +62,7 @@ def is_nan(n: Node) -> Tensor:
 def is_inf(n: Node) -> Tensor:
     """Equal to infinity, of one sign or both."""
     x = n.input(0)
-    signs = [s for s, name in ((1, "detect_positive"), (-1, "detect_negative")) if n.int(name, 1)]
+    signs = [s for s, name in ((1, "detect_positive"), (-1, "detect_negative")) if n.integer(name, 1)]
     if not signs:
         return n.emit(
             "nn.logical", n.emit("nn.compare", x, x, how="eq"), n.emit("nn.compare", x, x, how="ne"), how="and"
@@ -81,5 +81,5 @@ def trilu(n: Node) -> Tensor:
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise Unsupported("cuts a triangle out of a matrix whose size is not known")
     ones = np.ones((rows, columns), bool)
-    mask = np.triu(ones, k) if n.int("upper", 1) else np.tril(ones, k)
+    mask = np.triu(ones, k) if n.integer("upper", 1) else np.tril(ones, k)
     return n.emit("core.select", Constant.of(mask, hint="triangle"), x, n.scalar(0, x))

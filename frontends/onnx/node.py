@@ -85,14 +85,14 @@ class Node:
         """Whether an attribute is given."""
         return name in self._attributes
 
-    def int(self, name: str, default: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None) -> int:
         """An integer attribute; without a default it is required."""
         found = self._find(name, 2)
         if found is None and default is None:
             raise ValueError(f"attribute {name!r} is missing")
         return int(found.i) if found is not None else int(default or 0)
 
-    def float(self, name: str, default: float) -> float:
+    def real(self, name: str, default: float) -> float:
         """A real attribute: the shortest decimal that is the file's float32, so 0.01 and not 0.009999999776482582."""
         found = self._find(name, 1)
         return float(str(np.float32(found.f))) if found is not None else default

@@ -21,7 +21,7 @@ def _window(n: Node, x: Tensor) -> dict[str, Any]:
     found: dict[str, Any] = {"kernel": kernel, "strides": strides, "dilations": dilations}
     found["padding"] = auto_pads(n, n.shape(x)[2:], kernel, strides, dilations)
     # with auto_pad the number of windows is fixed by it
-    found["ceil_mode"] = n.int("ceil_mode", 0) == 1 and n.text("auto_pad", "NOTSET") in ("NOTSET", "")
+    found["ceil_mode"] = n.integer("ceil_mode", 0) == 1 and n.text("auto_pad", "NOTSET") in ("NOTSET", "")
     return found
 
 
@@ -37,7 +37,10 @@ def max_pool(n: Node) -> Tensor:
 def average_pool(n: Node) -> Tensor:
     """The mean of each window."""
     x = n.input(0)
-    return n.emit("nn.avg_pool", x, **_window(n, x), count_include_pad=n.int("count_include_pad", 0) == 1)
+    window = _window(n, x)
+    if all(d == 1 for d in window["dilations"]):
+        del window["dilations"]
+    return n.emit("nn.avg_pool", x, **window, count_include_pad=n.integer("count_include_pad", 0) == 1)
 
 
 @onnx_op("GlobalAveragePool", "GlobalMaxPool", since=1)

@@ -53,7 +53,7 @@ def _broken(name: str) -> RanvierError:
 
 
 def _parse(path: Path) -> ModelProto:
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import ModelProto
 
     proto = ModelProto()

@@ -27,7 +27,7 @@ def _axes(n: Node) -> tuple[int, ...] | None:
         keep_all = False
     else:
         given = n.ints_at(1, "axes") if n.optional(1) is not None else []
-        keep_all = n.int("noop_with_empty_axes", 0) == 1
+        keep_all = n.integer("noop_with_empty_axes", 0) == 1
     if not given:
         return None if keep_all else tuple(range(rank))
     return tuple(sorted({n.axis(a, rank) for a in given})) if rank else ()
@@ -36,7 +36,7 @@ def _axes(n: Node) -> tuple[int, ...] | None:
 @onnx_op(*_PLAIN, since=1)
 def plain(n: Node) -> Tensor:
     """One reduction; extrema of bits are taken as numbers."""
-    x, axes, keep = n.input(0), _axes(n), n.int("keepdims", 1) == 1
+    x, axes, keep = n.input(0), _axes(n), n.integer("keepdims", 1) == 1
     if axes is None:
         return x
     kind = n.elem(x)
@@ -52,7 +52,7 @@ def _reduce(n: Node, op: str, x: Tensor, axes: tuple[int, ...], keep: bool) -> T
 @onnx_op(*_COMPOSED, since=1)
 def composed(n: Node) -> Tensor:
     """A sum of something, or something of a sum."""
-    x, axes, keep, op = n.input(0), _axes(n), n.int("keepdims", 1) == 1, n.proto.op_type
+    x, axes, keep, op = n.input(0), _axes(n), n.integer("keepdims", 1) == 1, n.proto.op_type
     if axes is None:
         raise Unsupported("reduces no axis, which is not imported")
     if op == "ReduceL1":
@@ -77,9 +77,9 @@ def _log_sum_exp(n: Node, x: Tensor, axes: tuple[int, ...], keep: bool) -> Tenso
 def arg(n: Node) -> Tensor:
     """The index of an extremum, the first of equals or the last."""
     x = n.input(0)
-    axis, keep = n.axis(n.int("axis", 0), n.rank(x)), n.int("keepdims", 1) == 1
+    axis, keep = n.axis(n.integer("axis", 0), n.rank(x)), n.integer("keepdims", 1) == 1
     op = f"nn.{n.proto.op_type.lower()}"
-    if n.opset < 12 or not n.int("select_last_index", 0):
+    if n.opset < 12 or not n.integer("select_last_index", 0):
         return n.emit(op, x, axis=axis, keep=keep)
     size = n.shape(x)[axis]
     if not isinstance(size, int):

@@ -70,18 +70,18 @@ def resize_11(n: Node) -> Tensor:
         if rounding not in ROUNDING:
             raise ValueError(f"nearest_mode is {rounding!r}")
         attributes["rounding"] = rounding
-    a, outside = n.float("cubic_coeff_a", -0.75), n.int("exclude_outside", 0)
+    a, outside = n.real("cubic_coeff_a", -0.75), n.integer("exclude_outside", 0)
     if mode == "cubic":
         attributes["cubic_a"] = a
         if outside:
             raise Unsupported("leaves out what lies outside (exclude_outside=1), which is not imported")
     n.ignore("extrapolation_value")  # of tf_crop_and_resize alone
-    if n.opset >= 18 and n.int("antialias", 0) and mode != "nearest":
+    if n.opset >= 18 and n.integer("antialias", 0) and mode != "nearest":
         raise Unsupported("smooths before it shrinks (antialias=1), which is not imported")
-    return n.emit("nn.resize", x, **_target(n, x), **attributes)
+    return n.emit("nn.resize", x, **_target(n, x, coordinates == "align_corners"), **attributes)
 
 
-def _target(n: Node, x: Tensor) -> dict[str, object]:
+def _target(n: Node, x: Tensor, corners: bool) -> dict[str, object]:
     """Scales or sizes of all axes as attributes of nn.resize."""
     rank = n.rank(x)
     axes = list(range(rank))
@@ -98,6 +98,9 @@ def _target(n: Node, x: Tensor) -> dict[str, object]:
             raise ValueError(f"{len(found)} scales for {len(axes)} axes")
         for axis, scale in zip(axes, found, strict=True):
             scales[axis] = scale
+        if corners and not all(_whole(d, s) for d, s in zip(n.shape(x), scales, strict=True)):
+            why = "aligns the corners of an axis whose new size is rounded, which ONNX and onnxruntime take differently"
+            raise Unsupported(why, "export it with sizes instead of scales")
         return {"scales": tuple(scales)}
     sizes: list[Size] = list(n.shape(x))
     wanted = n.sizes(3, "sizes")
@@ -109,3 +112,8 @@ def _target(n: Node, x: Tensor) -> dict[str, object]:
     if any(d == "?" and n.shape(x)[i] != sizes[i] for i, d in enumerate(dims)):
         raise Unsupported("resizes to a size that depends on the input's", "give the input a fixed shape")
     return {"sizes": tuple(dims)}
+
+
+def _whole(size: Size, scale: float) -> bool:
+    """Whether a scaled axis has a whole number of elements."""
+    return scale == 1 or (isinstance(size, int) and float(size * scale).is_integer())

@@ -41,7 +41,7 @@ class Expr:
         return self + (-other)
 
     def __rsub__(self, other: object) -> Expr | int:
-        return -self + other
+        return as_expr(-self) + other
 
     def __mul__(self, other: object) -> Expr | int:
         if not isinstance(other, Expr | int):

@@ -37,7 +37,7 @@ def element_type(data_type: int) -> Elem:
         from onnx import TensorProto
 
         known = data_type in TensorProto.DataType.values()
-        name = TensorProto.DataType.Name(data_type).lower() if known else f"of data type {data_type}"  # type: ignore[arg-type]
+        name = TensorProto.DataType.Name(data_type).lower() if known else f"of data type {data_type}"
         raise Unsupported(f"uses {name} tensors, which are not imported")
     return elem(ELEMENTS[data_type])
 
@@ -212,6 +212,6 @@ def _external(
     def load() -> Array:
         with path.open("rb") as handle:
             handle.seek(offset)
-            return np.frombuffer(handle.read(length), kind.elem.dtype.newbyteorder("<")).reshape(kind.shape)  # type: ignore[arg-type]
+            return np.frombuffer(handle.read(length), kind.elem.dtype.newbyteorder("<")).reshape(kind.shape)
 
     return load, Origin(str(path), proto.name, offset, length)
