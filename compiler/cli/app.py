@@ -27,7 +27,9 @@ Any_ = Annotated[
 Artifact = Annotated[
     Path, typer.Argument(metavar="ARTIFACT", help="An artifact (.rvx) made by `build --save` or save().")
 ]
-Target = Annotated[str, typer.Option("--target", "-t", help='Where it runs, such as torch or "torch{device=cpu}".')]
+Target = Annotated[
+    str | None, typer.Option("--target", "-t", help="Where a model runs; torch, unless another is named.")
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="How many samples are run at once.")]
 
 
@@ -76,7 +78,7 @@ def run(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where the outputs go: .npz by name, .npy for a single one.")
     ],
-    target: Target = "torch",
+    target: Target = None,
     batch: Batch = 256,
 ) -> None:
     """Run a model or an artifact on arrays.

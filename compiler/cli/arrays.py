@@ -11,11 +11,9 @@ import numpy as np
 
 from ranvier.files import whole_file
 from ranvier.frontends import existing_file
-from ranvier.ir.diagnostics import error, register_code, suggest
+from ranvier.ir.diagnostics import error, suggest
 
 Array = np.ndarray[Any, Any]
-
-register_code("bad-data-file", "A data file is no whole .npy or .npz file, or lacks an array that was asked for.")
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -31,14 +29,16 @@ def read_arrays(path: Path) -> dict[str, Array]:
         return {"": np.load(path, allow_pickle=False)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as why:
         help = "write it with numpy.save or numpy.savez, without Python objects"
-        raise error("bad-data-file", f"{path} is no whole .npy or .npz file: {_short(why)}", help=help) from None
+        raise error(
+            "damaged-file", f"this is no whole .npy or .npz file: {_short(why)}", where=str(path), help=help
+        ) from None
 
 
 def read_named(path: Path, name: str) -> Array:
-    """One array of a .npz; raises RanvierError (bad-data-file) naming those that are there."""
+    """One array of a .npz; raises RanvierError naming those that are there."""
     arrays = read_arrays(path)
     if name not in arrays:
-        raise error("bad-data-file", f"{path} holds no array {name!r}", help=suggest(name, arrays))
+        raise error("unknown-name", f"it holds no array called {name!r}", where=str(path), help=suggest(name, arrays))
     return arrays[name]
 
 
@@ -51,7 +51,7 @@ def read_inputs(paths: Sequence[Path], names: Sequence[str]) -> list[Array]:
         missing = [name for name in names if name not in arrays]
         if missing:
             help = f"it holds {', '.join(arrays)}; the model takes {', '.join(names)}"
-            raise error("bad-data-file", f"{paths[0]} holds no array {missing[0]!r}", help=help)
+            raise error("unknown-name", f"it holds no array called {missing[0]!r}", where=str(paths[0]), help=help)
         return [arrays[name] for name in names]
     if len(paths) != len(names):
         message = f"the model takes {len(names)} inputs ({', '.join(names)}), {len(paths)} were given"
@@ -81,7 +81,7 @@ def read_samples(path: Path, names: Sequence[str]) -> tuple[tuple[Array, ...], A
     """Calibration inputs and labels: a .npy is the only input; a .npz holds inputs as `x` (or `x0`, `x1`, ..., or by
     argument name) and labels as `y`.
 
-    Raises RanvierError (bad-data-file) naming what is there when the inputs are not.
+    Raises RanvierError naming what is there when the inputs are not.
     """
     arrays = read_arrays(path)
     labels = arrays.pop("y", None)
@@ -91,4 +91,4 @@ def read_samples(path: Path, names: Sequence[str]) -> tuple[tuple[Array, ...], A
             return tuple(arrays[name] for name in wanted), labels
     held = ", ".join(arrays) or "nothing"
     help = f"name the inputs {', '.join(numbered)} (and the labels y)"
-    raise error("bad-data-file", f"{path} holds {held}, but not the inputs of the model", help=help)
+    raise error("unknown-name", f"it holds {held}, but not the inputs of the model", where=str(path), help=help)

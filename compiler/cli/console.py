@@ -60,13 +60,13 @@ def table(
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
+def progress(title: str, *, lines: bool = False) -> Iterator[Progress]:
     """A bar on stderr while the block runs; call what is given with (what is done, steps done, steps in all).
 
-    Where stderr is no terminal, each new step is one plain line.
+    Where stderr is no terminal, each step is one plain line if `lines` asks for it, and nothing is said otherwise.
     """
     if not sys.stderr.isatty():
-        yield _plain()
+        yield _plain() if lines else _silent
         return
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -85,6 +85,10 @@ def progress(title: str) -> Iterator[Progress]:
             bar.update(task, description=what, completed=done, total=total or None)
 
         yield report
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
 
 
 def _plain() -> Progress:

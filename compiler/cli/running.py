@@ -1,0 +1,154 @@
+"""`ranvier build | run | eval`: what runs networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ranvier.cli.arrays import read_inputs, read_named, write_arrays
+from ranvier.cli.console import emit, progress, table, tell
+from ranvier.cli.models import is_artifact, read_artifact, read_model
+from ranvier.ir.diagnostics import error
+
+if TYPE_CHECKING:
+    from ranvier.building import BuildResult
+    from ranvier.evaluation import Evaluation
+    from ranvier.executable import Executable
+
+
+# -- build -------------------------------------------------------------------------------------------------------------
+def build_recipe_file(recipe: Path, report: Path | None, folder: Path | None) -> None:
+    """Build a recipe, print a table of its builds, write the report and, if wanted, the artifacts."""
+    from ranvier.recipe import build_recipe, load_recipe
+
+    declared = load_recipe(recipe)
+    _check_places(report, folder)
+    with progress(str(recipe), lines=True) as say:
+        results = build_recipe(declared, say)
+    emit(f"{recipe}: {results[0].executable.source.name or declared.model}\n")
+    show_results(results)
+    _show_left_out(results)
+    if report is not None:
+        from ranvier.report import write_report
+
+        write_report(results, report)
+        emit(f"\nwrote {report}: every stage of every build, with what each pass changed")
+    if folder is not None:
+        for result in results:
+            path = folder / f"{_file_name(result.name)}.rvx"
+            result.executable.save(path)
+            emit(f"wrote {path} ({path.stat().st_size:,} bytes)")
+
+
+def _check_places(report: Path | None, folder: Path | None) -> None:
+    """Find out before the work, not behind it, that a result could not be written."""
+    if folder is not None:
+        if folder.is_file():
+            raise error(
+                "cannot-write", f"{folder} is a file", help="--save takes a folder, one .rvx a build goes there"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as why:
+            raise error("cannot-write", f"cannot make the folder {folder}: {why.strerror}") from None
+    if report is not None and not report.parent.is_dir():
+        help = f"make it first: mkdir -p {report.parent}"
+        raise error("cannot-write", f"there is no folder {report.parent} for the report", help=help)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "-", name).strip("-") or "build"
+
+
+# Heading -> the figure of an evaluation and its format.
+FIGURES = {
+    "T": ("timesteps", "{:d}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "source model": ("source_accuracy", "{:.2%}"),
+    "agreement": ("agreement", "{:.2%}"),
+    "spikes / neuron": ("spikes_per_neuron", "{:.3g}"),
+    "bits / spike": ("bits_per_spike", "{:.3g}"),
+    "op energy": ("op_energy_pj", "{:.4g}"),
+}
+
+
+def show_results(results: Sequence[BuildResult]) -> None:
+    """One row a build; a column that no build has is left out."""
+    headings = [
+        name for name, (key, _) in FIGURES.items() if any(_figure(r.evaluation, key) is not None for r in results)
+    ]
+    rows = [(r.name, r.target, *(_cell(r.evaluation, name) for name in headings)) for r in results]
+    titles = ["op energy (pJ / sample)" if name == "op energy" else name for name in headings]
+    table(("build", "target", *titles), rows, right=titles, whole=("build",))
+
+
+def _figure(evaluation: Evaluation | None, key: str) -> float | None:
+    return None if evaluation is None else getattr(evaluation, key)
+
+
+def _cell(evaluation: Evaluation | None, heading: str) -> str:
+    key, form = FIGURES[heading]
+    value = _figure(evaluation, key)
+    return "" if value is None else form.format(value)
+
+
+def _show_left_out(results: Sequence[BuildResult]) -> None:
+    """What the figures do not say, once for all builds."""
+    evaluations = [result.evaluation for result in results if result.evaluation is not None]
+    if not evaluations:
+        emit("\nnothing was evaluated: the recipe has no data with labels to evaluate on")
+        return
+    emit(f"\n{evaluations[0].samples} samples. Op energy: {evaluations[0].energy_model}.")
+    left_out = dict.fromkeys(one for evaluation in evaluations for one in evaluation.not_modelled)
+    emit(f"Not modelled: {'; '.join(left_out)}.")
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+def run_arrays(given: str, inputs: Sequence[Path], output: Path, target: str | None, batch: int) -> None:
+    """Run a model or an artifact on arrays and write its outputs by name."""
+    executable = _executable(given, target)
+    graph = executable.module.main
+    arrays = read_inputs(inputs, [arg.name for arg in graph.args])
+    names = graph.terminator.attributes["names"]
+    if output.suffix == ".npy" and len(names) != 1:
+        raise error("cannot-write", f"the model gives {len(names)} outputs and a .npy holds one", help="write a .npz")
+    outputs = executable.run(tuple(arrays), batch=batch).outputs
+    write_arrays(output, dict(zip(names, outputs, strict=True)))
+    for name, array in zip(names, outputs, strict=True):
+        tell(f"{name}: {array.dtype} {list(array.shape)}")
+    tell(f"wrote {output}")
+
+
+def _executable(given: str, target: str | None) -> Executable:
+    if is_artifact(given):
+        artifact = read_artifact(given)
+        if target is not None and target != str(artifact.target):
+            help = "leave out --target, or compile the model anew"
+            raise error("bad-value", f"{given} was compiled for {artifact.target}, not for {target}", help=help)
+        return artifact
+    from ranvier.api import compile_for
+
+    with progress(given) as say:
+        return compile_for(read_model(given), "", target or "torch", progress=say)
+
+
+# -- eval --------------------------------------------------------------------------------------------------------------
+def evaluate_artifact(
+    artifact: Path, data: Path, names: tuple[str, str], skip: int, limit: int | None, report: Path | None
+) -> None:
+    """Print the evaluation of an artifact on a part of a data file."""
+    executable = read_artifact(artifact)
+    images, labels = (read_named(data, name) for name in names)
+    stop = None if limit is None else skip + limit
+    images, labels = images[skip:stop], labels[skip:stop]
+    if not len(images):
+        raise error("bad-data", f"no samples are left behind --skip {skip}", where=str(data), help="skip fewer")
+    with progress(f"evaluating {artifact}") as say:
+        say(f"evaluating {len(images)} samples", 0, 0)
+        found = executable.evaluate(images, labels)
+    emit(str(found))
+    if report is not None:
+        executable.report(report, found)
+        emit(f"\nwrote {report}")
