@@ -56,7 +56,9 @@ class PassManager:
             module = module.clone().verify().freeze()
         counts = op_counts(module)
         self.trace = Trace(runtime=self.runtime)
-        source = Stage("source", module.name, lambda: module, seconds, ops_before=counts, ops_after=counts)
+        source = Stage(
+            "source", f"source {module.name}".strip(), lambda: module, seconds, ops_before=counts, ops_after=counts
+        )
         self.trace.stages.append(source)
         source.drift = self._first_run(module, source)
         self._done = 0

@@ -10,15 +10,9 @@ import numpy as np
 
 from ranvier.batching import has_samples, sample_axis, sample_count, sample_symbol
 from ranvier.ir.core import Graph, Value
-from ranvier.ir.diagnostics import Diagnostic, RanvierError, error, register_code
+from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
 from ranvier.ir.interfaces import Array
 from ranvier.ir.interpret import check_input
-
-register_code(
-    "bad-data",
-    "Calibration or evaluation data do not fit the network's inputs, hold NaN or infinite numbers, or are empty. They "
-    "are checked before anything runs. Give one array an input, samples first, prepared as in training.",
-)
 
 
 def is_torch(x: Any) -> bool:

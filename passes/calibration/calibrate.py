@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.ir.core import Module, Value
-from ranvier.ir.diagnostics import error, register_code, suggest
+from ranvier.ir.diagnostics import error, suggest
 from ranvier.ir.facts import Histogram, Statistics
 from ranvier.ir.fields import AnyOf, Enum, Integer, ListOf, Text, option
 from ranvier.ir.interfaces import Pass, PassContext
@@ -23,10 +23,6 @@ from ranvier.passes.calibration.statistics import (
     histogram,
     rows_of,
     tapped,
-)
-
-register_code(
-    "bad-data", "Data given for calibration or evaluation is not usable: its shape, its type, or NaN and infinities."
 )
 
 
