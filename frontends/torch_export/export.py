@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from ranvier.frontends import existing_file
-from ranvier.ir.diagnostics import RanvierError, error, register_code
+from ranvier.ir.diagnostics import error, register_code
 
 register_code("missing-example", "A torch.nn.Module has no shapes: it is traced with an example input.")
 register_code("bad-example", "The model cannot be run on the example input; the message is torch's.")
@@ -26,6 +30,7 @@ def open_program(path: str | os.PathLike[str]) -> Any:
 
     found = existing_file(path)
     try:
+        _check_sums(found)
         with _quiet():
             return torch.export.load(found)
     except Exception as why:  # zip, pickle, json and schema errors of many types
@@ -37,6 +42,14 @@ def open_program(path: str | os.PathLike[str]) -> Any:
         ) from None
 
 
+def _check_sums(path: Path) -> None:
+    """Raise an exception when an entry of the archive does not have its checksum: torch does not look at them."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+
+
 def export_module(model: Any, example: Any) -> tuple[Any, list[str]]:
     """Export a torch.nn.Module in eval mode with a dynamic batch; its training flags are put back afterwards.
 
@@ -45,13 +58,13 @@ def export_module(model: Any, example: Any) -> tuple[Any, list[str]]:
     """
     name = type(model).__name__
     inputs = example_inputs(model, example)
-    with _eval_mode(model), _quiet():
+    with _eval_mode(model):
+        _run_once(model, inputs)
         batched, dynamic_shapes = dynamic_batch(inputs)
         try:
             return _export(model, batched, dynamic_shapes), []
         except Exception as why:
-            reason = why
-        _run_once(model, inputs)
+            reason = first_line(why)
         try:
             program = _export(model, inputs, None)
         except Exception as why:
@@ -62,8 +75,8 @@ def export_module(model: Any, example: Any) -> tuple[Any, list[str]]:
                 help="replace control flow on tensor values by torch.where or torch.cond, "
                 "or export the model yourself and give the torch.export.ExportedProgram",
             ) from None
-    sizes = ", ".join(str(x.shape[0]) for x in inputs if x.ndim)
-    return program, [f"the batch is fixed at {sizes}: with a dynamic batch torch.export says: {first_line(reason)}"]
+    size = next(int(x.shape[0]) for x in inputs if x.ndim)
+    return program, [f"the batch is fixed at {size}; of a dynamic batch torch.export says: {reason}"]
 
 
 def example_inputs(model: Any, example: Any) -> tuple[Any, ...]:
@@ -101,7 +114,8 @@ def dynamic_batch(inputs: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
     varies = [x.ndim > 0 and int(x.shape[0]) == size for x in inputs]
     if size == 1:
         inputs = [torch.cat([x, x]) if on else x for x, on in zip(inputs, varies, strict=True)]
-    shapes = torch.export.ShapesCollection()  # finds each input's place in the signature, *args included
+    collection: Any = torch.export.ShapesCollection  # finds the place of each input in the signature, *args included
+    shapes = collection()
     for x, on in zip(inputs, varies, strict=True):
         if on:
             shapes[x] = {0: batch}
@@ -113,26 +127,27 @@ def first_line(why: BaseException) -> str:
     lines = [line.strip(" -") for line in str(why).splitlines() if line.strip(" -")]
     if not lines:
         return type(why).__name__
-    if lines[0].startswith("Constraints violated") and len(lines) > 1:
-        return lines[1]
-    return lines[0]
+    said = lines[1] if lines[0].startswith("Constraints violated") and len(lines) > 1 else lines[0]
+    return said.split(". If you")[0]
 
 
 def _export(model: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> Any:
     import torch
 
-    return torch.export.export(model, inputs, dynamic_shapes=dynamic_shapes, strict=False)
+    with _quiet():
+        return torch.export.export(model, inputs, dynamic_shapes=dynamic_shapes, strict=False)
 
 
 def _run_once(model: Any, inputs: tuple[Any, ...]) -> None:
-    """Run the model as the user would, to tell a bad example from a model that cannot be exported."""
+    """Run the model as the user would: a bad example is found here, with torch's plain words and the user's line.
+
+    torch.export itself lets some through, such as float64 inputs of a float32 layer.
+    """
     import torch
 
     try:
         with torch.no_grad():
             model(*inputs)
-    except RanvierError:
-        raise
     except Exception as why:
         shapes = ", ".join(f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}" for x in inputs)
         raise error(
@@ -170,7 +185,12 @@ def _eval_mode(model: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's warnings to itself from the user: none of them is about the user's model."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Keep torch's warnings, log and stack dumps from the user: what they mean is in the exception."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

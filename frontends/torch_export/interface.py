@@ -7,6 +7,8 @@ from typing import Any
 
 from ranvier.frontends.torch_export.errors import Findings, Unsupported
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
 
 class Interface:
     """The signature of an exported program in our terms.
@@ -50,12 +52,22 @@ class Interface:
             else:
                 self.problems.append((f"input {name or target}", Unsupported(f"is a {kind.lower()}, not a tensor")))
 
+    def _written(self, name: str) -> None:
+        """A buffer that the program writes: statistics in training mode, state otherwise."""
+        layer, _, last = name.rpartition(".")
+        if last not in STATISTICS:
+            help = "an imported module has no state: pass it in and give it back"
+            self.problems.append((f"buffer {name}", Unsupported("is written while the model runs", help)))
+        elif not any(what == f"layer {layer}" for what, _ in self.problems):
+            why = Unsupported("updates its statistics", "call model.eval() before torch.export", "training-mode")
+            self.problems.append((f"layer {layer}", why))
+
     def _read_outputs(self) -> None:
         labels = iter(output_labels(self.program))
         for spec in self.program.graph_signature.output_specs:
             kind = spec.kind.name
             if kind == "BUFFER_MUTATION":
-                self.problems.append((f"buffer {spec.target}", _written(str(spec.target))))
+                self._written(str(spec.target))
                 continue
             if kind != "USER_OUTPUT":
                 why = Unsupported(
@@ -71,16 +83,6 @@ class Interface:
             else:
                 why = Unsupported("is no tensor but a number", "let forward give tensors only")
                 self.problems.append((f"output {label or len(self.outputs)}", why))
-
-
-def _written(name: str) -> Unsupported:
-    if name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-        return Unsupported(
-            "is updated by batch normalization", "call model.eval() before torch.export", "training-mode"
-        )
-    return Unsupported(
-        "is written while the model runs", "an imported module has no state: pass it in and give it back"
-    )
 
 
 def output_labels(program: Any) -> list[str]:
