@@ -9,11 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ranvier.backends.torch_runtime.fusion import add_in_place as add_conv
 from ranvier.backends.torch_runtime.windows import avg_pool, max_pool, resize
 
 Tensor = torch.Tensor
 
 __all__ = [
+    "add_conv",
+    "fire_signed",
+    "membrane",
+    "room",
     "argmax",
     "argmin",
     "avg_pool",
@@ -75,6 +80,42 @@ def put(whole: Tensor | None, x: Tensor, t: int, n: int | None, steps: int) -> T
 def push(rows: list[Tensor] | None, x: Tensor) -> list[Tensor]:
     """Steps collected in a list, which gradients pass through."""
     return [x] if rows is None else [*rows, x]
+
+
+def membrane(x: Tensor, n: int, v0: Any) -> Tensor:
+    """Membranes before the first step: like one of n steps of a current, filled with v0."""
+    v = torch.zeros_like(x if n == 1 else x[: x.shape[0] // n])
+    return v if v0 is None else v.add_(v0)
+
+
+def room(x: Tensor, n: int) -> Tensor:
+    """Room for n steps of a value that stays the same."""
+    if x.ndim == 4:
+        return torch.empty((n * x.shape[0], *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=_format(x))
+    return x.new_empty((n * x.shape[0], *x.shape[1:]))
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def fire_signed(v: Tensor, theta: Any, theta_neg: Any, inclusive: bool, count: Tensor | None) -> Tensor:
+    """Spikes of either sign, at most one a step, with a soft reset in place; with `count`, negative ones are gated."""
+    above, below = (torch.ge, torch.le) if inclusive else (torch.gt, torch.lt)
+    up = above(v, theta, out=torch.empty_like(v))
+    down = below(v, -theta_neg, out=torch.empty_like(v))
+    if count is not None:
+        down.mul_(count > 0)
+    if theta is theta_neg or (isinstance(theta, float) and theta == theta_neg):
+        up.sub_(down)
+        v.sub_(up, alpha=theta) if isinstance(theta, float) else v.addcmul_(up, theta, value=-1)
+    else:
+        v.sub_(up * theta).add_(down * theta_neg)
+        up.sub_(down)
+    if count is not None:
+        count.add_(up)
+    return up
 
 
 # -- elementwise -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.backends.torch_runtime.dtypes import literal
 from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL, STEPPED
+from ranvier.backends.torch_runtime.fusion import Term, can_accumulate, terms_of
 from ranvier.backends.torch_runtime.samplewise import leads
 from ranvier.backends.torch_runtime.stages import Order, Stage, is_timed, order_of
 from ranvier.ir.core import Graph, Op, Value
@@ -56,6 +57,7 @@ class Writer:
         self.local: set[str] = set()
         self.at_end: list[tuple[str, Value]] = []
         self.after: list[str] = []
+        self.terms: dict[Op, list[Term]] = {}
         self.deferred: set[Op] = set()
         self.absorbed: set[Op] = set()
         self.hoisted: list[str] = []
@@ -272,9 +274,7 @@ class Writer:
                 self.local.add(name)
                 whole = self.wholes[v]
                 self.line(f"{name} = {whole}[t:t + n].flatten(0, 1)" if self.folding else f"{name} = {whole}[t]")
-        from ranvier.backends.torch_runtime.fusion import deferred_terms
-
-        self.deferred = deferred_terms(stage, self)
+        self.terms, self.deferred = terms_of(stage, self)
         for op in stage.ops:
             if op not in self.deferred:
                 self._emit_stepped(op)
@@ -335,6 +335,24 @@ class Writer:
         gone = [g for g in dict.fromkeys(gone) if g not in alive]
         if gone:
             self.line(f"del {', '.join(gone)}")
+
+    def let_go(self, op: Op) -> None:
+        """The ops computed at a neuron have used up their operands."""
+        todo = [op.operands[0]]
+        while todo:
+            v = todo.pop()
+            if v is not None and v.op in self.deferred:
+                assert v.op is not None
+                todo.extend(v.op.operands)
+                self._release(v.op.arguments)
+
+    def add_conv(self, op: Op, text: str) -> str:
+        """The line that adds a convolution to the membrane {v}."""
+        plain = "{v}.add_(" + text + ")"
+        device = self.constants.device.type
+        if not text.startswith("F.conv2d(") or device != "cpu" or text.count("F.") != 1 or not can_accumulate():
+            return plain
+        return "K.add_conv({v}, " + text.removeprefix("F.conv2d(")
 
     # -- for emitters ----------------------------------------------------------------------------------------------
     @property
