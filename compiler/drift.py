@@ -54,10 +54,10 @@ def largest_difference(a: Array, b: Array) -> float:
 
 
 def cosine(a: Array, b: Array) -> float:
-    """The cosine between two arrays as vectors; 1 for two zeros, 0 for one."""
+    """The cosine between two arrays as vectors; 1 for two zeros, 0 for one, and 0 where numbers are not finite."""
     a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     lengths = float(np.linalg.norm(a)), float(np.linalg.norm(b))
-    if not all(lengths):
+    if not all(lengths) or not np.isfinite(lengths).all():
         return 1.0 if lengths == (0.0, 0.0) else 0.0
     return float(np.clip(np.dot(a / lengths[0], b / lengths[1]), -1, 1))
 

@@ -190,8 +190,9 @@ class Trace(Sequence[Stage]):
         return [stage.as_dict() for stage in self.stages]
 
     def to_json(self) -> str:
-        """Every stage with its text, as a JSON list."""
-        return json.dumps([{**stage.as_dict(), "listing": stage.listing} for stage in self.stages], indent=1)
+        """Every stage with its text, as a JSON list; numbers that JSON does not have become strings."""
+        stages = [{**stage.as_dict(), "listing": stage.listing} for stage in self.stages]
+        return json.dumps(_strict(stages), indent=1, allow_nan=False)
 
     def __str__(self) -> str:
         from ranvier.tables import trace_table
@@ -273,3 +274,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _strict(value: Any) -> Any:
+    """The same without infinities and NaN."""
+    if isinstance(value, dict):
+        return {k: _strict(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_strict(v) for v in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

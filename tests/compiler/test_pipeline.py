@@ -77,7 +77,7 @@ class EveryKind(Pass):
 @given(data=st.data())
 def test_every_pass_prints_and_parses_back(word, data):
     made = data.draw(records(find_pass(word)))
-    pipeline = Pipeline((Fixpoint((made, made), max_rounds=3), made, Checkpoint("é \"\\")))
+    pipeline = Pipeline((Fixpoint((made, made), max_rounds=3), made, Checkpoint('é "\\')))
     assert parse_pipeline(str(pipeline)) == pipeline
     assert parse_pipeline(str(made)).steps == (made,)
 
@@ -163,4 +163,9 @@ def test_errors_have_their_place(text, code, line, column):
 def test_all_errors_at_once():
     with pytest.raises(RanvierError) as caught:
         parse_pipeline("dcee, test-every-kind{numbr=1 real=x}, cse{a=1}")
-    assert [d.code for d in caught.value.diagnostics] == ["unknown-pass", "unknown-option", "bad-value", "unknown-option"]
+    assert [d.code for d in caught.value.diagnostics] == [
+        "unknown-pass",
+        "unknown-option",
+        "bad-value",
+        "unknown-option",
+    ]
