@@ -43,7 +43,7 @@ class Executable:
         Inputs are in graph order; torch tensors give torch tensors. Raises RanvierError (bad-input) when they do not
         fit.
         """
-        outputs = self.run(inputs).outputs
+        outputs = self.run(tuple(to_numpy(x) for x in inputs)).outputs
         like = next((x for x in inputs if is_torch(x)), None)
         given = tuple(outputs if like is None else (_tensor(x, like) for x in outputs))
         return given[0] if len(given) == 1 else given

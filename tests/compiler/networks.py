@@ -10,6 +10,7 @@ from ranvier.ir import ops  # noqa: F401  (declares the dialects)
 from ranvier.ir.core import OPS, Builder, Module
 from ranvier.ir.fields import Enum, Integer, option
 from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.locations import FileLoc
 from ranvier.ir.types import tensor
 
 SAMPLES = np.random.default_rng(7).normal(size=(20, 3, 8, 8)).astype(np.float32)
@@ -24,7 +25,7 @@ def network(seed: int = 0) -> Module:
     x = graph.argument("image", tensor("N", 3, 8, 8))
     b = Builder(graph)
     w = b.constant(rng.normal(size=(4, 3, 3, 3)).astype(np.float32) / 5, "conv.weight")
-    h = b(OPS["nn.conv"], x, w, padding=(1, 1, 1, 1), name="conv")
+    h = b(OPS["nn.conv"], x, w, padding=(1, 1, 1, 1), name="conv", location=FileLoc("small.py", 3))
     norm = [b.constant(rng.uniform(0.5, 1, 4).astype(np.float32), f"norm.{n}") for n in ("s", "o", "m", "v")]
     h = b(OPS["nn.batch_norm"], h, *norm, name="norm")
     b(OPS["nn.sigmoid"], h, name="dead")

@@ -11,7 +11,7 @@ from ranvier.module_files import write_module
 from ranvier.pipeline import parse_pipeline, read_pipeline
 from ranvier.reference import MeaningRuntime
 from ranvier.repro import InternalError
-from tests.compiler.networks import LABELS, SAMPLES, Broken, NeedsLabels, Restless, network
+from tests.compiler.networks import LABELS, SAMPLES, Broken, NeedsLabels, network
 
 MEANING = MeaningRuntime()
 

@@ -125,9 +125,8 @@ def test_from_a_file(tmp_path):
     path.write_text("dce,\n  csee\n")
     with pytest.raises(RanvierError) as caught:
         read_pipeline(path)
-    assert str(caught.value) == (
-        f"error[unknown-pass]: no pass is called 'csee'\n  --> {path}:2:3\n  |   csee\n  |   ^\n  help: did you mean `cse`?"
-    )
+    place = f"  --> {path}:2:3\n  |   csee\n  |   ^"
+    assert str(caught.value) == f"error[unknown-pass]: no pass is called 'csee'\n{place}\n  help: did you mean `cse`?"
     path.write_text("dce, cse")
     assert len(read_pipeline(path)) == 2
 

@@ -75,7 +75,7 @@ def test_json_holds_everything(trace):
 
 def test_drift_of_arrays():
     a = np.array([[1.0, 2.0], [3.0, 4.0]])
-    found = drift([a], [a + [[0, 0], [2, 0]]], 2)
+    found = drift([a], [a + np.array([[0, 0], [2, 0]])], 2)
     assert (found.max_abs, found.relative, found.top1) == (2.0, 0.5, 0.5)
     assert drift([a], [a[:1]], 2) is None
     assert drift([a], [a, a], 2) is None
