@@ -131,16 +131,16 @@ def _ranges(line: DataLine, count: int) -> dict[str, tuple[int, int]]:
 def read_arrays(path: Path, names: list[str]) -> dict[str, Array]:
     """Arrays of an .npz file by name; raises RanvierError when it is damaged or lacks one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is no archive of named arrays")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is no archive of named arrays")
+        with archive:
             for name in names:
                 if name not in archive.files:
                     message = f"it holds no array called {name!r}"
-                    known = suggest(name, archive.files)
-                    help = f"{known}; say which with inputs= and labels="
+                    help = f"{suggest(name, archive.files)}; say which with inputs= and labels="
                     raise error("unknown-name", message, where=str(path), help=help)
             return {name: archive[name] for name in names}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as why:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as why:
         help = "make it with numpy.savez(path, x=images, y=labels)"
         raise error("damaged-file", f"this is no .npz file: {why}", where=str(path), help=help) from None

@@ -101,12 +101,7 @@ def test_building(folder):
     (folder / "r.rvp").write_text(EXAMPLE.replace('target torch{device="cpu"} passes fixpoint(cse, dce)', ""))
     told = []
     results = build_recipe(folder / "r.rvp", progress=lambda *what: told.append(what))
-    assert [r.name for r in results] == [
-        "steps=2 rule=max",
-        "steps=2 rule=p99.9",
-        "steps=4 rule=max",
-        "steps=4 rule=p99.9",
-    ]
+    assert [r.name for r in results] == [f"steps={n} rule={rule}" for n in (2, 4) for rule in ("max", "p99.9")]
     assert [r.target for r in results] == ["meaning"] * 4
     assert results[0].evaluation.samples == 5
     assert results[2].evaluation.timesteps == 4
@@ -152,7 +147,7 @@ def test_shuffling_is_a_permutation(folder):
 
 
 def test_data_files_are_checked(folder):
-    with pytest.raises(RanvierError, match=r"no array called 'X'[\s\S]*did you mean `x`"):
+    with pytest.raises(RanvierError, match=r"no array called 'X'[\s\S]*known: x, y; say which"):
         parts(folder, inputs="X")
     assert parts(folder, labels=None)["evaluate"].labels is None
     (folder / "bad.npz").write_bytes(b"PK nothing")
