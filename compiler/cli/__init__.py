@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our stdout went away (`ranvier ops | head`); Python would complain again when it flushes.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(0)
     except RanvierError as why:
         if "--traceback" in given:

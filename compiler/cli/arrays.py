@@ -23,10 +23,11 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """
     path = existing_file(path)
     try:
-        with np.load(path, allow_pickle=False) as found:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {"": found}
+        with found:
             return {name: found[name] for name in found.files}
-    except AttributeError:
-        return {"": np.load(path, allow_pickle=False)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as why:
         help = "write it with numpy.save or numpy.savez, without Python objects"
         raise error(
@@ -59,12 +60,17 @@ def read_inputs(paths: Sequence[Path], names: Sequence[str]) -> list[Array]:
     return [next(iter(read_arrays(path).values())) for path in paths]
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays to a .npz by name, or the only one to a .npy; whole or not at all."""
+def check_output(path: Path, count: int) -> None:
+    """Raise RanvierError (cannot-write) when `count` arrays cannot be written to a file of this name."""
     if path.suffix not in (".npy", ".npz"):
         raise error("cannot-write", f"{path} is neither .npz nor .npy", help=f"write {path.with_suffix('.npz').name}")
-    if path.suffix == ".npy" and len(arrays) != 1:
-        raise error("cannot-write", f"there are {len(arrays)} outputs and a .npy holds one", help="write a .npz")
+    if path.suffix == ".npy" and count != 1:
+        raise error("cannot-write", f"there are {count} outputs and a .npy holds one", help="write a .npz")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays to a .npz by name, or the only one to a .npy; whole or not at all."""
+    check_output(path, len(arrays))
     with whole_file(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
             np.save(file, next(iter(arrays.values())), allow_pickle=False)

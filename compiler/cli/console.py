@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 # Tables that go into a file or a pipe are not broken at the width of a terminal that is not there.
 WIDTH_OF_FILES = 160
+WIDTH_OF_PROSE = 110
 
 Progress = Callable[[str, int, int], None]
 
@@ -25,6 +27,11 @@ def console(*, stderr: bool = False) -> Any:
 def emit(text: str) -> None:
     """Write text to stdout as it is: no markup, no wrapping, one newline at its end."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def paragraph(text: str) -> None:
+    """Prose on stdout, broken into lines that are easy to read."""
+    emit(textwrap.fill(text, min(console().width, WIDTH_OF_PROSE)))
 
 
 def tell(text: str) -> None:

@@ -39,7 +39,8 @@ def optimize(
             tell(f"// after {stage.name}\n{stage.listing}")
     if time_passes:
         tell(str(trace))
-    _say_notes(trace)
+    else:
+        _say_notes(trace)
     made = trace.stages[-1].module
     assert made is not None
     if output is None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ranvier.cli.arrays import read_inputs, read_named, write_arrays
-from ranvier.cli.console import emit, progress, table, tell
+from ranvier.cli.arrays import check_output, read_inputs, read_named, write_arrays
+from ranvier.cli.console import emit, paragraph, progress, table, tell
 from ranvier.cli.models import is_artifact, read_artifact, read_model
 from ranvier.ir.diagnostics import error
 
@@ -27,7 +27,7 @@ def build_recipe_file(recipe: Path, report: Path | None, folder: Path | None) ->
     _check_places(report, folder)
     with progress(str(recipe), lines=True) as say:
         results = build_recipe(declared, say)
-    emit(f"{recipe}: {results[0].executable.source.name or declared.model}\n")
+    emit(f"{recipe}: {declared.model}\n")
     show_results(results)
     _show_left_out(results)
     if report is not None:
@@ -37,7 +37,7 @@ def build_recipe_file(recipe: Path, report: Path | None, folder: Path | None) ->
         emit(f"\nwrote {report}: every stage of every build, with what each pass changed")
     if folder is not None:
         for result in results:
-            path = folder / f"{_file_name(result.name)}.rvx"
+            path = folder / f"{_file_name(f'{recipe.stem}-{result.name}')}.rvx"
             result.executable.save(path)
             emit(f"wrote {path} ({path.stat().st_size:,} bytes)")
 
@@ -59,7 +59,7 @@ def _check_places(report: Path | None, folder: Path | None) -> None:
 
 
 def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.=-]+", "-", name).strip("-") or "build"
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
 
 
 # Heading -> the figure of an evaluation and its format.
@@ -70,7 +70,7 @@ FIGURES = {
     "agreement": ("agreement", "{:.2%}"),
     "spikes / neuron": ("spikes_per_neuron", "{:.3g}"),
     "bits / spike": ("bits_per_spike", "{:.3g}"),
-    "op energy": ("op_energy_pj", "{:.4g}"),
+    "op energy": ("op_energy_pj", "{:,.0f}"),
 }
 
 
@@ -80,8 +80,7 @@ def show_results(results: Sequence[BuildResult]) -> None:
         name for name, (key, _) in FIGURES.items() if any(_figure(r.evaluation, key) is not None for r in results)
     ]
     rows = [(r.name, r.target, *(_cell(r.evaluation, name) for name in headings)) for r in results]
-    titles = ["op energy (pJ / sample)" if name == "op energy" else name for name in headings]
-    table(("build", "target", *titles), rows, right=titles, whole=("build",))
+    table(("build", "target", *headings), rows, right=headings, whole=("build",))
 
 
 def _figure(evaluation: Evaluation | None, key: str) -> float | None:
@@ -91,6 +90,8 @@ def _figure(evaluation: Evaluation | None, key: str) -> float | None:
 def _cell(evaluation: Evaluation | None, heading: str) -> str:
     key, form = FIGURES[heading]
     value = _figure(evaluation, key)
+    if value is not None and key.endswith("_pj"):
+        return f"{form.format(value / 1e3)} nJ"
     return "" if value is None else form.format(value)
 
 
@@ -100,9 +101,13 @@ def _show_left_out(results: Sequence[BuildResult]) -> None:
     if not evaluations:
         emit("\nnothing was evaluated: the recipe has no data with labels to evaluate on")
         return
-    emit(f"\n{evaluations[0].samples} samples. Op energy: {evaluations[0].energy_model}.")
+    first = evaluations[0]
     left_out = dict.fromkeys(one for evaluation in evaluations for one in evaluation.not_modelled)
-    emit(f"Not modelled: {'; '.join(left_out)}.")
+    emit("")
+    paragraph(
+        f"{first.samples} samples; spikes and op energy are per sample. Op energy of the source model: "
+        f"{first.source_op_energy_pj / 1e3:,.0f} nJ ({first.energy_model}). Not modelled: {'; '.join(left_out)}."
+    )
 
 
 # -- run ---------------------------------------------------------------------------------------------------------------
@@ -112,8 +117,7 @@ def run_arrays(given: str, inputs: Sequence[Path], output: Path, target: str | N
     graph = executable.module.main
     arrays = read_inputs(inputs, [arg.name for arg in graph.args])
     names = graph.terminator.attributes["names"]
-    if output.suffix == ".npy" and len(names) != 1:
-        raise error("cannot-write", f"the model gives {len(names)} outputs and a .npy holds one", help="write a .npz")
+    check_output(output, len(names))
     outputs = executable.run(tuple(arrays), batch=batch).outputs
     write_arrays(output, dict(zip(names, outputs, strict=True)))
     for name, array in zip(names, outputs, strict=True):

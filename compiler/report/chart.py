@@ -34,14 +34,15 @@ def line_chart(series: Sequence[Series], title: str, x_label: str) -> Markup:
     xs = sorted({x for s in drawn for x, _ in s.points})
     if len(xs) < 2 or xs[0] <= 0:
         return Markup("")
-    low, high = _range([y for s in drawn for _, y in s.points])
+    ticks = _ticks([y for s in drawn for _, y in s.points])
+    low, high = ticks[0], ticks[-1]
     span = math.log(xs[-1] / xs[0])
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (WIDTH - LEFT - RIGHT) * math.log(x / xs[0]) / span
         return across, TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low)
 
-    parts = [*_axes(xs, low, high, place, x_label)]
+    parts = [*_axes(xs, ticks, place, x_label)]
     for one in drawn:
         parts += _line(one, place)
     parts += _names(drawn, place)
@@ -52,25 +53,27 @@ def line_chart(series: Sequence[Series], title: str, x_label: str) -> Markup:
     return Markup(f"{head}{named}{''.join(parts)}</svg>")
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Round bounds around the values, at least two points of percent apart."""
-    spread = max(max(values) - min(values), 0.01)
-    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.25) if spread / s <= 5 or s == 0.25)
-    low = math.floor(min(values) / step - 0.2) * step
-    high = min(math.ceil(max(values) / step + 0.2) * step, 1.0)
-    return max(low, 0.0), max(high, low + 2 * step)
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
-def _axes(xs: Sequence[float], low: float, high: float, place: Place, x_label: str) -> list[str]:
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Round shares from below the least value to above the greatest, at most seven, as far as 0 to 1 allows."""
+    for step in STEPS:
+        first, last = math.floor(min(values) / step + 1e-9), math.ceil(max(values) / step - 1e-9)
+        if last - first <= 5:
+            break
+    first, last = max(first - (first == last), 0), min(last + (first == last), round(1 / step))
+    return [n * step for n in range(first, max(last, first + 1) + 1)]
+
+
+def _axes(xs: Sequence[float], ticks: Sequence[float], place: Place, x_label: str) -> list[str]:
     parts = []
-    ticks = 4
-    for n in range(ticks + 1):
-        y = low + (high - low) * n / ticks
+    for y in ticks:
         _, down = place(xs[0], y)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{down + 4:.1f}" text-anchor="end">{y:.1%}</text>')
     for x in xs:
-        across, down = place(x, low)
+        across, down = place(x, ticks[0])
         parts.append(f'<text x="{across:.1f}" y="{down + 18:.1f}" text-anchor="middle">{x:g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from ranvier.ir.locations import NodeLoc, roots
 from ranvier.report.chart import Series, line_chart
 from ranvier.report.highlight import highlight
 from ranvier.report.stages import coverage, stage_views
@@ -17,6 +19,7 @@ from ranvier.report.views import BuildView, Page, TableView, duration, table_of
 if TYPE_CHECKING:
     from ranvier.evaluation import Evaluation
     from ranvier.executable import Executable
+    from ranvier.ir.core import Module
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def page(builds: Sequence[Build]) -> Page:
     """What the page shows."""
     import ranvier
 
-    names = list(dict.fromkeys(build.executable.source.name or "unnamed model" for build in builds))
+    names = list(dict.fromkeys(model_name(build.executable.source) for build in builds))
     count = f"{len(builds)} builds, " if len(builds) > 1 else ""
     targets = list(dict.fromkeys(str(build.executable.target) for build in builds))
     return Page(
@@ -54,6 +57,17 @@ def page(builds: Sequence[Build]) -> Page:
         chart_caption="Accuracy and agreement with the source model against the number of timesteps.",
         version=ranvier.__version__,
     )
+
+
+def model_name(source: Module) -> str:
+    """What people call a model: the file that it was read from, else the name that the module bears.
+
+    Exporters name every graph alike (`main_graph`), so the file's name says more.
+    """
+    for op in source.ops:
+        for place in roots(op.location):
+            return Path(place.file).stem if isinstance(place, NodeLoc) else source.name or Path(place.file).stem
+    return source.name or "unnamed model"
 
 
 # -- results -----------------------------------------------------------------------------------------------------------
