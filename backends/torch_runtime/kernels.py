@@ -107,7 +107,8 @@ def fire_signed(v: Tensor, theta: Any, theta_neg: Any, inclusive: bool, count: T
     down = below(v, -theta_neg, out=torch.empty_like(v))
     if count is not None:
         down.mul_(count > 0)
-    if theta is theta_neg or (isinstance(theta, float) and theta == theta_neg):
+    same = theta is theta_neg or (isinstance(theta, float) and isinstance(theta_neg, float) and theta == theta_neg)
+    if same:
         up.sub_(down)
         v.sub_(up, alpha=theta) if isinstance(theta, float) else v.addcmul_(up, theta, value=-1)
     else:

@@ -118,10 +118,7 @@ class TorchProgram:
         args = self.module.main.args
         for start in range(0, batch, size):
             stop = min(batch, start + size)
-            cut = [
-                x[:, start:stop] if a.type.time is not None else x[start:stop]
-                for a, x in zip(args, tensors, strict=True)
-            ]
+            cut = [_cut(a, x, start, stop) for a, x in zip(args, tensors, strict=True)]
             sizes = {**run.sizes, str(symbol): stop - start}
             parts.append(lowered(Run(sizes, run.sample_ids[start:stop], run.trial, run.device, run.fold), *cut))
         return [
@@ -136,6 +133,12 @@ class TorchProgram:
             return x.detach().to(self.device)
         array = check_input(arg, to_numpy(x) if isinstance(x, Tensor) else x, sizes)
         return to_torch(array, self.device).to(inner_dtype(arg.type))
+
+
+def _cut(arg: Value, x: Tensor, start: int, stop: int) -> Tensor:
+    if not arg.type.rank:
+        return x
+    return x[:, start:stop] if arg.type.time is not None else x[start:stop]
 
 
 def samples(args: Sequence[Value], tensors: Sequence[Tensor]) -> int:

@@ -47,10 +47,11 @@ def is_samplewise(op: Op, batch: Dim, still: set[Value], fold: bool = False) -> 
     values = [*op.arguments, *op.results]
     if any("?" in v.type.shape for v in values):
         return False
-    if fold and not all(leads(v, batch) for v in values if v.type.time is not None and v not in still):
+    timed = [v for v in values if v.type.time is not None and v not in still]
+    if fold and not all(leads(v, batch) and not v.is_constant for v in timed):
         return False
     if not any(mentions(v, batch) for v in values):
-        return not (fold and any(v.type.time is not None for v in values))
+        return not (fold and timed)
     if isinstance(batch, str) and any(batch in v.type.shape[1:] for v in values):
         return False
     rule = RULES.get(op.name)
@@ -174,4 +175,6 @@ def _matmul(op: Op, batch: Dim) -> bool:
 
 @rule("nn.resize")
 def _resize(op: Op, batch: Dim) -> bool:
-    return leads(op.arguments[0], batch) and leads(op.result, batch)
+    sizes = op.attributes["sizes"]
+    stays = isinstance(sizes[0], str) if sizes else op.attributes["scales"][0] == 1
+    return stays and leads(op.arguments[0], batch) and leads(op.result, batch)
