@@ -58,7 +58,8 @@ def broadcast(op: Op, *kinds: TensorType | None) -> tuple[Dim, ...]:
     try:
         return broadcast_shapes(*[k.shape for k in kinds if k is not None])
     except ValueError as why:
-        raise op.fail("shape-mismatch", str(why)) from None
+        help = "dimensions are compared from the last one on: each pair must be equal, or one of them 1"
+        raise op.fail("shape-mismatch", str(why), help) from None
 
 
 def vector(op: Op, what: str, kind: TensorType | None, size: Dim) -> None:

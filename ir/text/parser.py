@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ranvier.ir.core import Graph, Module, Op, Value
-from ranvier.ir.diagnostics import Diagnostic, RanvierError, suggest
+from ranvier.ir.diagnostics import Diagnostic, RanvierError, near, suggest
 from ranvier.ir.facts import Fact
 from ranvier.ir.fields import RecordOf
 from ranvier.ir.locations import FileLoc
@@ -26,6 +27,8 @@ _OPNAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*=(?!=)\s*")
 _RESULTS = re.compile(r"%[A-Za-z0-9_.]+(?:\s*,\s*%[A-Za-z0-9_.]+)*\s*=\s*")
 _WORDS = re.compile(r"[a-z]+(?![A-Za-z0-9_.])")
+_ALIAS = re.compile(r"^#([a-z_][A-Za-z0-9_]*)\s*=\s*", re.MULTILINE)
+_SECTION = re.compile(r"^resources\s*\{", re.MULTILINE)
 ResourceStore = Mapping[str, "Resource | np.ndarray[Any, Any]"]
 
 
@@ -44,10 +47,21 @@ def parse_module(
     return module
 
 
+@dataclass(frozen=True)
+class _Output:
+    """An output as a graph's head declares it."""
+
+    name: str
+    role: str
+    type: Any
+    pos: int
+
+
 class _Parser:
     def __init__(self, scanner: Scanner, store: ResourceStore, folder: Path | None):
         self.s, self.store, self.folder = scanner, store, folder
         self.aliases: dict[str, Any] = {}
+        self.alias_at: set[int] = set()
         self.files: dict[str, Any] = {}
         self.calls: list[tuple[Op, int]] = []
         self.module_ = Module()
@@ -69,7 +83,9 @@ class _Parser:
                 s.pos += 1
                 alias = s.need(NAME, "an alias")
                 s.expect("=")
-                self.aliases[alias] = read_value(s, self._alias)
+                value = read_value(s, self._alias)
+                if start not in self.alias_at:
+                    self._new_alias(alias, value, start)
                 continue
             word = s.match(_WORDS)
             if word == "facts":
@@ -85,13 +101,13 @@ class _Parser:
 
     def _resources_first(self) -> None:
         """Operands need the types of resources, which stand at the end: read that section first."""
-        found = re.search(r"^resources\s*\{", self.s.text, re.MULTILINE)
+        found = _SECTION.search(self.s.text)
         if found is None:
             return
         here = self.s.pos
-        for alias in re.finditer(r"^#([A-Za-z_][A-Za-z0-9_]*)\s*=\s*", self.s.text, re.MULTILINE):
+        for alias in _ALIAS.finditer(self.s.text):
             self.s.pos = alias.end()
-            self.aliases[alias.group(1)] = read_value(self.s, self._alias)
+            self._new_alias(alias.group(1), read_value(self.s, self._alias), alias.start())
         self.s.pos = found.end()
         self.s.skip()
         while not self.s.take("}"):
@@ -99,8 +115,14 @@ class _Parser:
         self.end_of_resources = self.s.pos
         self.s.pos = here
 
+    def _new_alias(self, name: str, value: Any, pos: int) -> None:
+        if name in self.aliases:
+            raise self.s.error(pos=pos, code="duplicate-name", message=f"two aliases are called #{name}")
+        self.aliases[name] = value
+        self.alias_at.add(pos)
+
     def _skip_resources(self, start: int) -> None:
-        found = re.search(r"^resources\s*\{", self.s.text, re.MULTILINE)
+        found = _SECTION.search(self.s.text)
         if found is None or found.start() != start:
             raise self.s.error(
                 pos=start, message="a second `resources` section", help="a module has one, at a line's beginning"
@@ -135,35 +157,34 @@ class _Parser:
                 raise s.error(pos=pos, code="duplicate-name", message=f"two values are called %{arg}")
             value.facts = self._optional_facts("facts")
             scope[arg] = value
-        names, roles = self._outputs()
+        outputs = self._outputs()
         s.expect("{")
         waiting: list[tuple[Op, int, str, int]] = []
         while not s.take("}"):
-            self._op(graph, scope, waiting, names, roles)
+            self._op(graph, scope, waiting, outputs)
         for op, index, missing, pos in waiting:
             if missing not in scope:
                 raise self._unknown_value(missing, scope, pos)
             op.set_operand(index, scope[missing])
 
-    def _outputs(self) -> tuple[list[str], list[str]]:
+    def _outputs(self) -> list[_Output]:
         s = self.s
-        names: list[str] = []
-        roles: list[str] = []
+        found: list[_Output] = []
         if not s.take("->"):
-            return names, roles
+            return found
         s.expect("(")
         while not s.take(")"):
-            if names and not s.take(","):
+            if found and not s.take(","):
                 raise s.error(["`,`", "`)`"])
-            names.append(str(read_value(s)) if s.peek('"') else s.need(NAME, "an output's name"))
+            name = str(read_value(s)) if s.peek('"') else s.need(NAME, "an output's name")
             s.expect(":")
-            self._type()
-            role = "output"
-            if s.take("role"):
+            pos = s.pos
+            kind, role = self._type(), "output"
+            if s.keyword("role"):
                 s.expect("=")
                 role = s.need(NAME, "`output` or `loss`")
-            roles.append(role)
-        return names, roles
+            found.append(_Output(name, role, kind, pos))
+        return found
 
     # -- ops -------------------------------------------------------------------------------------------------------
     def _op(
@@ -171,8 +192,7 @@ class _Parser:
         graph: Graph,
         scope: dict[str, Value],
         waiting: list[tuple[Op, int, str, int]],
-        names: list[str],
-        roles: list[str],
+        outputs: list[_Output],
     ) -> None:
         s = self.s
         start = s.pos
@@ -183,10 +203,13 @@ class _Parser:
         name_pos = s.pos
         name = s.match(_OPNAME)
         if name is None:
-            if not found and s.match(_WORDS) == "return":
-                self._return(graph, scope, names, roles, start)
+            word = None if found else s.match(_WORDS)
+            if word == "return":
+                self._return(graph, scope, outputs, start)
                 return
-            raise s.error(["an op such as nn.conv", *(["`return`", "`}`"] if not found else [])], name_pos)
+            misspelt = near(word or "", ["return"])
+            help = f"did you mean `{misspelt}`?" if misspelt else "`ranvier ops` lists the ops of every dialect"
+            raise s.error(["an op such as nn.conv", *(["`return`", "`}`"] if not found else [])], name_pos, help=help)
         cls = self._op_class(name, name_pos)
         s.expect("(")
         operands, attributes, late = self._arguments(cls, scope)
@@ -208,7 +231,7 @@ class _Parser:
             if r.type != kind:
                 message = f"%{results[i]} is written as {kind}, but {name} gives {r.type}"
                 raise s.error(pos=start, code="stale-type", message=message)
-            if results[i] in scope:
+            if results[i] in scope or results[i] in results[:i]:
                 raise s.error(pos=start, code="duplicate-name", message=f"two values are called %{results[i]}")
         graph.insert(op, names=results)
         for r, own, wanted in zip(op.results, facts, results, strict=True):
@@ -336,7 +359,7 @@ class _Parser:
             facts.append(self._optional_facts("facts"))
         return types, facts
 
-    def _return(self, graph: Graph, scope: dict[str, Value], names: list[str], roles: list[str], start: int) -> None:
+    def _return(self, graph: Graph, scope: dict[str, Value], outputs: list[_Output], start: int) -> None:
         from ranvier.ir.ops.core import Return
 
         s = self.s
@@ -348,25 +371,32 @@ class _Parser:
                 break
         try:
             op = Return(
-                *operands, names=tuple(names), roles=tuple(roles), location=FileLoc(s.name, *s.line_column(start))
+                *operands,
+                names=tuple(o.name for o in outputs),
+                roles=tuple(o.role for o in outputs),
+                location=FileLoc(s.name, *s.line_column(start)),
             )
         except RanvierError as why:
             raise self._placed(why, start) from None
+        for declared, value in zip(outputs, operands, strict=True):
+            if value is not None and declared.type != value.type:
+                message = f"the output {declared.name} is declared as {declared.type}, but {value!r} is {value.type}"
+                raise s.error(pos=declared.pos, code="stale-type", message=message)
         graph.insert(op)
         self._op_tail(op)
 
     def _op_tail(self, op: Op) -> None:
         s = self.s
         op.facts = self._optional_facts("opfacts")
-        if s.peek("place"):
-            s.match(NAME)
+        if s.keyword("place"):
             s.expect("@")
             op.place = s.need(IDENT, "a target's name")
-        if s.peek("loc("):
-            s.match(NAME)
+        if s.keyword("loc"):
             pos = s.pos
             call = read_call(s, "loc", self._alias)
-            op.location = self._record("location", call.args[0] if call.args else None, pos)
+            if len(call.args) != 1 or call.fields:
+                raise s.error(["one location, such as `file(...)`"], pos)
+            op.location = self._record("location", call.args[0], pos)
 
     # -- parts -----------------------------------------------------------------------------------------------------
     def _name(self) -> str:
@@ -381,11 +411,7 @@ class _Parser:
         return read_type(self.s, self._alias)
 
     def _optional_facts(self, keyword: str) -> tuple[Fact, ...]:
-        s = self.s
-        if not s.peek(keyword):
-            return ()
-        s.match(NAME)
-        return self._facts()
+        return self._facts() if self.s.keyword(keyword) else ()
 
     def _facts(self) -> tuple[Fact, ...]:
         pos = self.s.pos
@@ -430,9 +456,11 @@ class _Parser:
         if not call.args or not isinstance(call.args[0], TensorType):
             raise s.error(pos=start, code="bad-value", message=f"${name} needs a tensor type first")
         kind = call.args[0]
+        if not all(isinstance(d, int) for d in (*kind.shape, kind.time or 1)):
+            raise s.error(pos=start, code="bad-value", message=f"${name}: the dims of {kind} are not all numbers")
         try:
             resource = self._make(name, form, kind, call)
-        except (ValueError, TypeError) as why:
+        except (ValueError, TypeError, OverflowError) as why:
             raise s.error(pos=start, code="bad-value", message=f"${name}: {why}") from None
         except RanvierError as why:
             raise self._placed(why, start) from None
@@ -440,15 +468,15 @@ class _Parser:
         self.module_.resources[name] = resource
 
     def _make(self, name: str, form: str, kind: TensorType, call: Call) -> Resource:
-        if form == "splat" and len(call.args) == 2:
+        if form == "splat" and len(call.args) == 2 and not call.fields:
             return Resource(kind, splat=call.args[1], name=name)
-        if form == "dense" and len(call.args) == 2:
-            time = () if kind.time is None else (kind.time,)
-            shape = tuple(int(d) for d in (*time, *kind.shape))
-            array = np.asarray(call.args[1], kind.elem.dtype).reshape(shape)
-            return Resource(kind, array, name=name)
-        if form != "blob":
+        if form == "dense" and len(call.args) == 2 and not call.fields:
+            return Resource(kind, _dense(kind, call.args[1]), name=name)
+        if form != "blob" or len(call.args) != 1 or call.fields.keys() - {"sha256", *_ORIGIN}:
             raise ValueError("use blob(type, ...), dense(type, [numbers]) or splat(type, number)")
+        for key, value in call.fields.items():
+            if not isinstance(value, _ORIGIN.get(key, str)):
+                raise ValueError(f"{key} must be {'a string' if _ORIGIN.get(key, str) is str else 'an integer'}")
         digest = call.fields.get("sha256")
         given = self.store.get(name, self.store.get(str(digest)))
         if given is not None:
@@ -473,3 +501,24 @@ class _Parser:
             return self.files[path][origin.key]()  # type: ignore[no-any-return]
 
         return load
+
+
+_ORIGIN: dict[str, type] = {"file": str, "key": str, "offset": int, "length": int}
+
+
+def _dense(kind: TensorType, numbers: Any) -> np.ndarray[Any, Any]:
+    """The array of numbers in a text, which may be nested as its axes are. Raises ValueError for what does not fit."""
+    array = np.asarray(numbers)
+    if array.dtype.kind == "O" and all(isinstance(n, int) for n in array.ravel()):  # beyond 64 bits, or u64
+        array = np.asarray(numbers, kind.elem.dtype)
+    allowed = {"i1": "b"}.get(kind.elem.storage, "fiu" if kind.elem.is_float else "iu")
+    if array.size and array.dtype.kind not in allowed:
+        raise ValueError(f"its numbers are not of {kind.elem.storage}")
+    time = () if kind.time is None else (kind.time,)
+    array = array.reshape([int(d) for d in (*time, *kind.shape)])
+    if array.dtype.kind in "iu" and array.size and not kind.elem.is_float:
+        low, high = kind.elem.range
+        if array.min() < low or array.max() > high:
+            raise ValueError(f"{kind.elem.storage} holds {low} to {high}")
+    with np.errstate(over="ignore"):
+        return array.astype(kind.elem.dtype)
