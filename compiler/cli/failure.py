@@ -7,6 +7,7 @@ import shlex
 import tempfile
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ranvier.ir.diagnostics import Diagnostic, RanvierError
@@ -21,9 +22,12 @@ def exit_code(why: RanvierError) -> int:
 
 
 def render(why: RanvierError) -> str:
-    """All diagnostics of an error, and how many when there are several."""
-    count = len(why.diagnostics)
-    return str(why) + (f"\n{count} errors" if count > 1 else "")
+    """All diagnostics of an error, and how many when there are several; none is left without a way to go on."""
+    found = [
+        d if d.help else replace(d, help=f"`ranvier explain {d.code}` says what this means") for d in why.diagnostics
+    ]
+    count = len(found)
+    return "\n".join(map(str, found)) + (f"\n{count} errors" if count > 1 else "")
 
 
 def internal_failure(why: BaseException, words: Sequence[str]) -> str:
