@@ -178,6 +178,7 @@ def _graph(
         found[0] = inner.reshape(found[0], [])
     values = [emitter.value(t) for t in found]
     Builder(graph, location=emitter.location).returns(*values, names=[o.name for o in proto.output])
+    emitter.drop_superseded()
     given = values[1:] if carried is not None else values
     return graph.name, tuple(v.type for v in given if isinstance(v.type, TensorType))
 

@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.frontends.onnx.axes import axes_kept
 from ranvier.frontends.onnx.errors import Unsupported
 from ranvier.frontends.onnx.symbolic import DEPENDS, evaluate
-from ranvier.frontends.onnx.symbols import Size, atom, from_dim, to_dim
+from ranvier.frontends.onnx.symbols import Size, from_dim, to_dim
 from ranvier.frontends.onnx.tensors import Array, Constant, Sizes, Tensor
 from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.elements import Elem
@@ -40,15 +40,16 @@ class Emitter:
         self.hint = ""
         self.location: Location | None = None
         self.created: list[Value] = []
+        self.superseded: list[Op] = []
 
     # -- sizes ---------------------------------------------------------------------------------------------------------
     def shape(self, t: Tensor) -> tuple[Size, ...]:
         """The shape with everything that is known about symbols; each unknown dim is an atom of its own."""
         if not isinstance(t, Value):
             return t.shape
-        if t in self.known:
-            return self.known[t]
-        return tuple(from_dim(d, f"?{t.name}.{i}") for i, d in enumerate(t.type.shape))
+        if t not in self.known:
+            self.known[t] = tuple(from_dim(d, f"?{len(self.known)}.{i}") for i, d in enumerate(t.type.shape))
+        return self.known[t]
 
     def know(self, t: Tensor, shape: Sequence[Size]) -> None:
         """Remember what the sizes of a value are where its type can only say `?`."""
@@ -128,13 +129,16 @@ class Emitter:
                 continue
             for v in op.arguments:
                 at = kept(i, v) if kept is not None else None
-                if at is not None and 0 <= at < v.type.rank and v in self.known:
-                    shape[i] = self.known[v][at]
-                    break
-                if at is not None and 0 <= at < v.type.rank and v.type.shape[at] == "?":
-                    shape[i] = atom(f"?{v.name}.{at}")
+                if at is not None and 0 <= at < v.type.rank:
+                    shape[i] = self.shape(v)[at]
                     break
         self.known[result] = tuple(shape)
+
+    def drop_superseded(self) -> None:
+        """Erase ops that a later one took in, where nothing else uses them."""
+        for op in reversed(self.superseded):
+            if op.graph is self.graph and not op.result.uses:
+                self.graph.erase(op)
 
     # -- names ---------------------------------------------------------------------------------------------------------
     def call(self, t: Tensor, name: str, made: Sequence[Value]) -> None:

@@ -75,21 +75,24 @@ def _schema_body(scope: Scope, node: NodeProto, inputs: Sequence[Tensor | None],
     schema: Any = onnx.defs.get_schema(node.op_type, opset)  # its stubs leave the functions out
     body = onnx.FunctionProto()
     defaults = [a.default_value for a in schema.attributes.values() if a.default_value.name]
-    plain = [v for v in schema.function_opset_versions if v <= opset]
-    if schema.has_function and plain:
-        body.ParseFromString(schema.get_function_with_opset_version(max(plain)))
+    # a body written for a later operator set says the same of this operator: its own imports say how to read it
+    if schema.has_function:
+        body.ParseFromString(schema.get_function_with_opset_version(_nearest(schema.function_opset_versions, opset)))
         body.attribute_proto.extend(defaults)
         return body
-    fitting = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
-    if not fitting:
-        raise Unsupported("is not imported")
+    version = _nearest(schema.context_dependent_function_opset_versions, opset)
     types = [_type_proto(scope, t) for t in inputs]
-    made = schema.get_context_dependent_function_with_opset_version(max(fitting), node.SerializeToString(), types)
+    made = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
     if not made:
         raise Unsupported("is not imported in this form")
     body.ParseFromString(made)
     body.attribute_proto.extend(defaults)
     return body
+
+
+def _nearest(versions: Sequence[int], opset: int) -> int:
+    """The newest version that is not newer than an operator set, or the oldest."""
+    return max((v for v in versions if v <= opset), default=min(versions))
 
 
 def _type_proto(scope: Scope, t: Tensor | None) -> bytes:

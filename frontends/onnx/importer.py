@@ -250,3 +250,4 @@ def _import_main(run: Import, graph: Graph, proto: GraphProto) -> None:
     if outputs is not None and not run.findings:
         values = [emitter.value(t) for t in outputs]
         Builder(graph).returns(*values, names=[o.name for o in proto.output])
+        emitter.drop_superseded()

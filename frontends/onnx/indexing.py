@@ -6,11 +6,13 @@ from ranvier.frontends.onnx.errors import Unsupported
 from ranvier.frontends.onnx.node import Node
 from ranvier.frontends.onnx.registry import onnx_op
 from ranvier.frontends.onnx.symbolic import DEPENDS
-from ranvier.frontends.onnx.symbols import Size, less
+from ranvier.frontends.onnx.symbols import Size, atom, less
 from ranvier.frontends.onnx.tensors import Constant, Tensor
 from ranvier.ir.core import Value
+from ranvier.ir.ops.shape import Slice
 
 END = 2**31 - 1
+Cut = tuple[int, int, int, int]
 
 
 @onnx_op("Slice", since=1)
@@ -37,22 +39,37 @@ def _slice(n: Node, starts: list[Size], ends: list[Size], axes: list[int], steps
     shape, rank = n.shape(x), n.rank(x)
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise ValueError("starts, ends, axes and steps differ in number")
-    cuts: list[tuple[int, int, int, int]] = []
+    cuts: list[Cut] = []
     sizes = list(shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         at = n.axis(axis, rank)
         first, last = _bound(start, shape[at]), _bound(end, shape[at])
+        if step < 0:
+            first, last = _backwards(shape[at], first, last)
         if (first, step) == (0, 1) and last >= END:
             continue
         cuts.append((at, first, last, step))
         sizes[at] = _left(shape[at], first, last, step)
     if not cuts:
         return x
+    base, cuts = _with_inner(n, x, cuts)
     ats, firsts, lasts, strides = (tuple(c) for c in zip(*cuts, strict=True))
-    result = n.emit("core.slice", x, axes=ats, starts=firsts, stops=lasts, steps=strides)
+    result = n.emit("core.slice", base, axes=ats, starts=firsts, stops=lasts, steps=strides)
     if isinstance(result, Value) and all(s is not None for s in sizes):
         n.emitter.know(result, [s if s is not None else 0 for s in sizes])
     return result
+
+
+def _with_inner(n: Node, x: Tensor, cuts: list[Cut]) -> tuple[Tensor, list[Cut]]:
+    """A slice of a slice on other axes, as in x[:, ::2, ::2], is one slice; exporters write an axis a node."""
+    inner = x.op if isinstance(x, Value) else None
+    if not isinstance(inner, Slice) or inner.result.uses or {a for a, *_ in cuts} & set(inner.axes):
+        return x, cuts
+    n.emitter.superseded.append(inner)
+    base = inner.operands[0]
+    assert base is not None
+    before = list(zip(inner.axes, inner.starts, inner.stops, inner.steps or (1,) * len(inner.axes), strict=True))
+    return base, before + cuts
 
 
 def _bound(bound: Size, size: Size) -> int:
@@ -67,10 +84,21 @@ def _bound(bound: Size, size: Size) -> int:
     raise Unsupported(f"has bounds of which one {DEPENDS}")
 
 
+def _backwards(size: Size, first: int, last: int) -> tuple[int, int]:
+    """Bounds of a slice with a negative step: ONNX moves a start before the front to the front, Python does not."""
+    if isinstance(size, int):
+        if size == 0:
+            return 0, 0
+        first = max(0, min(size - 1, first + size if first < 0 else first))
+        last = max(-1, min(size - 1, last + size if last < 0 else last))
+        return first, -END if last < 0 else last
+    if first < -1 or -END < last < 0:
+        raise Unsupported("runs backwards over an axis of unknown size")
+    return first, last
+
+
 def _left(size: Size, first: int, last: int, step: int) -> Size:
     """The size of what a slice leaves, as far as it is known; otherwise an unknown of its own."""
-    from ranvier.frontends.onnx.symbols import atom
-
     if isinstance(size, int):
         return len(range(*slice(first, None if step < 0 and last <= -END else last, step).indices(size)))
     if step == 1 and first >= 0 and last == END:

@@ -135,12 +135,13 @@ def product(sizes: Iterable[Size]) -> Size:
 
 
 def least(x: Size) -> int | None:
-    """The smallest value that a size can take when every symbol is at least 1; None when unbounded."""
+    """The smallest value that a size can take when symbols are at least 1 and unknown sizes at least 0; None when
+    unbounded."""
     total = 0
     for m, c in as_expr(x).terms.items():
         if m and (c < 0 or not all(DIM.fullmatch(a) or a.startswith("?") for a in m)):
             return None
-        total += c
+        total += c if all(DIM.fullmatch(a) and a != "?" for a in m) else 0
     return total
 
 
