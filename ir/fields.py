@@ -20,6 +20,7 @@ from ranvier.ir.text.values import Call, GraphName, Range, ResourceName, Word
 
 T = TypeVar("T")
 REQUIRED: Any = dataclasses.MISSING
+LONGEST_RANGE = 1 << 16
 
 
 class Kind(Generic[T]):
@@ -120,7 +121,9 @@ class Enum(Kind[str]):
         self.choices = choices
 
     def read(self, value: Any) -> str:
-        """See Kind."""
+        """See Kind; the words none, true and false are constants of the grammar elsewhere."""
+        if value is None or isinstance(value, bool):
+            value = Word(show(value))
         if not isinstance(value, str) or str(value) not in self.choices:
             hint = suggest(str(value), self.choices) if isinstance(value, str) else ""
             raise ValueError(
@@ -146,6 +149,8 @@ class ListOf(Kind[tuple[T, ...]]):
     def read(self, value: Any) -> tuple[T, ...]:
         """See Kind."""
         if isinstance(value, Range):
+            if value.stop - value.start >= LONGEST_RANGE:
+                raise ValueError(f"must be {self.describe()} of at most {LONGEST_RANGE} entries, not {show(value)}")
             value = tuple(range(value.start, value.stop + 1))
         if isinstance(value, np.ndarray):
             value = tuple(value.tolist())

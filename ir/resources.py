@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ class Resource:
         name: str = "",
         facts: tuple[Fact, ...] = (),
     ):
-        self.type, self.origin, self.splat, self.name, self.facts = type, origin, splat, name, facts
+        self.type, self.origin, self.name, self.facts = type, origin, name, facts
+        self.splat = None if splat is None else _number(splat, type)
         self._load, self._hash = load, digest
         self._lock = threading.Lock()
         self._array: np.ndarray[Any, Any] | None = None
@@ -84,6 +86,11 @@ class Resource:
         return self._array is not None or self._load is not None or self.splat is not None
 
     @property
+    def identified(self) -> bool:
+        """Whether the content is known, be it by its digest alone."""
+        return self.available or self._hash is not None
+
+    @property
     def digest(self) -> str:
         """SHA-256 of dtype, shape and bytes; computed when first needed."""
         if self._hash is None:
@@ -95,12 +102,13 @@ class Resource:
     @property
     def size(self) -> int:
         """Number of elements; known without loading."""
-        return int(np.prod(self._shape(), dtype=np.int64))
+        return math.prod(self._shape())
 
     @property
     def inline(self) -> bool:
         """Whether the text form holds the numbers themselves."""
-        return self.splat is None and self.size <= INLINE and self._array is not None and self.origin is None
+        there = self._array is not None or self._load is not None
+        return self.splat is None and self.size <= INLINE and there and self.origin is None
 
     def same(self, other: Resource) -> bool:
         """Equal in type and content; the same origin counts as the same content."""
@@ -114,6 +122,8 @@ class Resource:
             return True
         if self.origin is not None and self.origin == other.origin:
             return True
+        if not (self.identified and other.identified):
+            return self.identified == other.identified
         return self.digest == other.digest
 
     def renamed(self, name: str) -> Resource:
@@ -146,8 +156,31 @@ class Resource:
         array = (
             np.array(array, dtype=want, order="C", copy=True) if array.dtype != want or array.flags.writeable else array
         )
+        if self.type.elem.bits < 8 and want != np.bool_ and array.size:
+            low, high = self.type.elem.range
+            if array.min() < low or array.max() > high:
+                raise error("bad-value", f"${self.name}: {self.type.elem.storage} holds {low} to {high}")
         array.flags.writeable = False
         return array
+
+
+def _number(value: Any, kind: TensorType) -> int | float | bool:
+    """A number as the element type stores it. Raises ValueError for what is none, or is out of range."""
+    elem = kind.elem
+    if elem.storage == "i1":
+        if value not in (0, 1):
+            raise ValueError(f"i1 holds true or false, not {value}")
+        return bool(value)
+    whole = isinstance(value, int | np.integer) or (isinstance(value, float | np.floating) and value == value // 1)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"{value!r} is no number")
+    if elem.is_float:
+        with np.errstate(over="ignore"):
+            return float(np.asarray(value, elem.dtype))
+    low, high = elem.range
+    if not whole or not low <= value <= high:  # type: ignore[operator]
+        raise ValueError(f"{elem.storage} holds whole numbers from {low} to {high}, not {value}")
+    return int(value)  # type: ignore[arg-type]
 
 
 def open_safetensors(path: str | Path) -> Mapping[str, Callable[[], np.ndarray[Any, Any]]]:

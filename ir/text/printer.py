@@ -20,7 +20,7 @@ from ranvier.ir.facts import Fact
 from ranvier.ir.fields import REQUIRED
 from ranvier.ir.resources import Resource
 from ranvier.ir.schema import Attribute
-from ranvier.ir.text.values import Call, format_value
+from ranvier.ir.text.values import NAME, Call, format_value
 from ranvier.ir.types import SpikesType, Type, format_shape
 
 VERSION = "v1"
@@ -40,7 +40,7 @@ def print_graph(graph: Graph, *, locations: bool = False) -> str:
 class _Printer:
     def __init__(self, locations: bool):
         self.locations = locations
-        self.aliases: dict[Any, str] = {}
+        self.aliases: dict[str, str] = {}
         self.types: dict[Type, str] = {}
         self.defaults: dict[Attribute[Any], Any] = {}
 
@@ -49,7 +49,8 @@ class _Printer:
         resources = [f"  {self.resource(r)}" for r in module.resources.values()]
         head = f"ranvier {VERSION}" + (f" {format_value(module.name)}" if module.name else "")
         facts = [f"facts {self._facts(module.facts)}"] if module.facts else []
-        aliases = [f"{name} = {_alias_body(value)}" for value, name in self.aliases.items()]
+        # what stands above may have named more lists: the aliases come last
+        aliases = [f"{name} = {text}" for text, name in self.aliases.items()]
         parts = ["\n".join([head, *aliases, *facts]), *body]
         if resources:
             parts.append("\n".join(["resources {", *resources, "}"]))
@@ -105,7 +106,8 @@ class _Printer:
         if field not in self.defaults:
             self.defaults[field] = field.kind.read(field.default)
         default = self.defaults[field]
-        return type(default) is type(value) and bool(default == value)
+        # by text where equal: 0.0 and -0.0 are not one
+        return type(default) is type(value) and bool(default == value) and repr(default) == repr(value)
 
     def _tail(self, op: Op) -> str:
         text = "" if not op.facts else f" opfacts {self._facts(op.facts)}"
@@ -144,9 +146,8 @@ class _Printer:
         if isinstance(value, Elem) and value.quant is not None:
             return value.storage + self._quant(value)
         if isinstance(value, tuple) and len(value) > LONG:
-            if value not in self.aliases:
-                self.aliases[value] = f"#a{len(self.aliases)}"
-            return self.aliases[value]
+            # by text: (1, 2) and (1.0, 2.0) are equal in Python, not here
+            return self.aliases.setdefault(format_value(value), f"#a{len(self.aliases)}")
         return None
 
     def resource(self, resource: Resource) -> str:
@@ -161,15 +162,13 @@ class _Printer:
             origin = resource.origin
             fields = {f.name: getattr(origin, f.name) for f in dataclass_fields(origin) if getattr(origin, f.name)}
             return f"{name} = blob({kind}, {', '.join(f'{k}={format_value(v)}' for k, v in fields.items())}){suffix}"
+        if not resource.identified:
+            return f"{name} = blob({kind}){suffix}"
         return f"{name} = blob({kind}, sha256={format_value(resource.digest)}){suffix}"
 
 
-def _alias_body(value: Any) -> str:
-    return format_value(value)
-
-
 def _plain(name: str) -> bool:
-    return name.isidentifier()
+    return NAME.fullmatch(name) is not None
 
 
 def format_op(op: Op) -> str:

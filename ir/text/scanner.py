@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from ranvier.ir.diagnostics import Diagnostic, RanvierError
 
+_LETTER = re.compile(r"[A-Za-z0-9_.]")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|#(?![a-z_])[^\n]*)*")
 
 
@@ -14,10 +16,11 @@ class Scanner:
     """Walks a text by regular expressions. `#` and `//` begin comments; `#name` is an alias, so a comment's `#`
     is followed by a blank or a capital."""
 
-    __slots__ = ("name", "pos", "text")
+    __slots__ = ("_lines", "depth", "name", "pos", "text")
 
     def __init__(self, text: str, name: str = "<text>"):
-        self.text, self.name, self.pos = text, name, 0
+        self.text, self.name, self.pos, self.depth = text, name, 0, 0
+        self._lines: list[int] = []
 
     def skip(self) -> None:
         """Go past white space and comments."""
@@ -37,6 +40,15 @@ class Scanner:
     def peek(self, literal: str) -> bool:
         """Whether the text goes on with `literal`."""
         return self.text.startswith(literal, self.pos)
+
+    def keyword(self, word: str) -> bool:
+        """Take a whole word if it stands here, not the front of a longer one."""
+        end = self.pos + len(word)
+        if not self.text.startswith(word, self.pos) or _LETTER.match(self.text, end):
+            return False
+        self.pos = end
+        self.skip()
+        return True
 
     def take(self, literal: str) -> bool:
         """Take `literal` if it stands here."""
@@ -64,7 +76,10 @@ class Scanner:
 
     def line_column(self, pos: int) -> tuple[int, int]:
         """Line and column of a position, both from 1."""
-        return self.text.count("\n", 0, pos) + 1, pos - (self.text.rfind("\n", 0, pos) + 1) + 1
+        if not self._lines:
+            self._lines = [0, *(found.end() for found in re.finditer("\n", self.text))]
+        line = bisect_right(self._lines, pos)
+        return line, pos - self._lines[line - 1] + 1
 
     def error(
         self,
@@ -90,5 +105,7 @@ class Scanner:
                 else "the end of the text"
             )
             message = f"expected {' or '.join(names)}, found {found}"
-        excerpt = f"{source}\n{' ' * (column - 1)}^"
+        # a tab stays a tab, so that the caret stands under what it points at
+        blanks = "".join("\t" if c == "\t" else " " for c in source[: column - 1])
+        excerpt = f"{source}\n{blanks}^"
         return RanvierError([Diagnostic(code, message, f"{self.name}:{line}:{column}", help, excerpt)])

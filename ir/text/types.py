@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.elements import ELEMENT, Elem, elem
 from ranvier.ir.text.scanner import Scanner
-from ranvier.ir.text.values import NAME, WORD, Call, Word, read_call, read_quant, read_value
+from ranvier.ir.text.values import WORD, Call, Word, read_call, read_quant, read_value
 from ranvier.ir.types import DIM, Dim, SpikesType, StateType, TensorType, Type
 
 _HEAD = re.compile(r"(?:tensor|spikes|state)(?=<)")
@@ -60,8 +60,7 @@ def read_type(s: Scanner, alias: Callable[[str, int], Any] | None = None) -> Typ
         start = s.pos
         if s.match(_TIME):
             time = _dim(s.need(DIM, "a number of steps"))
-        elif s.peek("layout"):
-            s.need(NAME, "layout")
+        elif s.keyword("layout"):
             s.expect("=")
             layout = read_value(s, alias)
         elif head == "spikes" and code is None:

@@ -68,11 +68,14 @@ class Call:
         return format_value(self)
 
 
+DEEPEST = 64
+LONGEST_NUMBER = 1000
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.\-][A-Za-z0-9_]+)*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IDENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-/]*[A-Za-z0-9_])?")
+KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(?!=)")
 _NUMBER = re.compile(
-    r"(?P<hex>-?0x[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?p[+-]?[0-9]+)|(?P<special>-?(?:inf|nan)(?![A-Za-z0-9_]))"
+    r"(?P<hex>-?0x[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?p[+-]?[0-9]+)|(?P<special>-?(?:inf|nan)(?![A-Za-z0-9_]|[.\-][A-Za-z0-9_]))"
     r"|(?P<range>-?[0-9]+\.\.-?[0-9]+)|(?P<rational>-?[0-9]+/[0-9]+)"
     r"|(?P<real>-?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)(?![A-Za-z0-9_]))|(?P<int>-?[0-9]+(?![A-Za-z0-9_.]))"
 )
@@ -94,6 +97,15 @@ def parse_value(text: str, name: str = "<value>") -> Any:
 
 def read_value(s: Scanner, alias: Callable[[str, int], Any] | None = None) -> Any:
     """Read a value at the scanner; `alias(name, pos)` resolves `#name`."""
+    if s.depth >= DEEPEST:
+        raise s.error(message=f"values are nested more than {DEEPEST} deep")
+    s.depth += 1
+    value = _read_value(s, alias)
+    s.depth -= 1
+    return value
+
+
+def _read_value(s: Scanner, alias: Callable[[str, int], Any] | None) -> Any:
     start = s.pos
     char = s.text[start : start + 1]
     if char == "[":
@@ -130,6 +142,8 @@ def read_value(s: Scanner, alias: Callable[[str, int], Any] | None = None) -> An
 
 def _number(found: re.Match[str], s: Scanner, start: int) -> Any:
     kind, text = found.lastgroup, found.group()
+    if len(text) > LONGEST_NUMBER:
+        raise s.error(pos=start, message=f"a number of {len(text)} characters")
     if kind == "int":
         return int(text)
     if kind == "range":
@@ -138,15 +152,17 @@ def _number(found: re.Match[str], s: Scanner, start: int) -> Any:
             raise s.error(pos=start, message=f"the range {text} is empty", help="write the smaller number first")
         return Range(int(low), int(high))
     if kind == "rational":
-        if text.endswith("/0"):
-            raise s.error(pos=start, message=f"{text} divides by zero")
-        return Fraction(text)
-    if kind == "hex":
         try:
-            return float.fromhex(text)
-        except OverflowError:
-            raise s.error(pos=start, message=f"{text} is beyond a 64-bit float") from None
-    return float(text)
+            return Fraction(text)
+        except ZeroDivisionError:
+            raise s.error(pos=start, message=f"{text} divides by zero") from None
+    try:
+        number = float.fromhex(text) if kind == "hex" else float(text)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number) and kind != "special":
+        raise s.error(pos=start, message=f"{text} is beyond a 64-bit float", help="write inf if that is meant")
+    return number
 
 
 def _read_string(s: Scanner) -> str:
@@ -185,13 +201,13 @@ def read_call(s: Scanner, name: str, alias: Callable[[str, int], Any] | None = N
             s.take(",")
         first = False
         start = s.pos
-        key = NAME.match(s.text, start)
-        if key is not None and s.text[key.end() :].lstrip(" \t")[:1] == "=":
-            s.match(NAME)
-            s.expect("=")
-            if key.group() in fields:
-                raise s.error(pos=start, code="duplicate-name", message=f"{key.group()!r} is given twice")
-            fields[key.group()] = read_value(s, alias)
+        key = KEY.match(s.text, start)
+        if key is not None:
+            s.pos = key.end()
+            s.skip()
+            if key.group(1) in fields:
+                raise s.error(pos=start, code="duplicate-name", message=f"{key.group(1)!r} is given twice")
+            fields[key.group(1)] = read_value(s, alias)
         elif s.done():
             raise s.error(["`)`"])
         else:
@@ -218,9 +234,15 @@ def read_quant(s: Scanner, storage: str, alias: Callable[[str, int], Any] | None
         ) from None
 
 
-@lru_cache(maxsize=65536)
 def format_real(x: float) -> str:
     """A real number exactly: a short decimal, else a hexadecimal float."""
+    if x == 0:  # the cache would take -0.0 for 0.0
+        return "-0.0" if math.copysign(1, x) < 0 else "0.0"
+    return _format_real(float(x))
+
+
+@lru_cache(maxsize=65536)
+def _format_real(x: float) -> str:
     if math.isnan(x):
         return "nan"
     if math.isinf(x):
@@ -249,7 +271,8 @@ def format_value(value: Any, alias: Callable[[Any], str | None] | None = None) -
     if isinstance(value, ResourceName):
         return "$" + value
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        # half a surrogate pair is no character that a file can hold
+        return json.dumps(value, ensure_ascii=any("\ud800" <= c <= "\udfff" for c in value))
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
