@@ -142,7 +142,10 @@ def _calls(module: Module) -> Iterator[Diagnostic]:
                 path.pop()
                 done.add(node)
             elif node in path:
-                yield _found("recursive-call", f"graphs call each other in a circle: {' -> '.join([*path, node])}")
+                circle = " -> ".join([*path, node])
+                caller = next(op for op in module.graphs[path[-1]].ops if node in callees(op))
+                help = "repeat with core.loop, or copy the graph where it is called"
+                yield _found("recursive-call", f"graphs call each other in a circle: {circle}", caller, help=help)
                 return
             elif node not in done:
                 path.append(node)
