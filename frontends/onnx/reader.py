@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from ranvier.frontends import existing_file
 from ranvier.ir.diagnostics import RanvierError, error
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 OLDEST = 7
 OLDEST_IR = 3
@@ -36,6 +37,7 @@ def read(model: Any) -> OnnxFile:
         proto, name, folder = model, "<ModelProto>", None
     try:
         _check(proto, name)
+        _check_text(proto)
         opsets = {_domain(o.domain): o.version for o in proto.opset_import}
     except UnicodeDecodeError:
         raise _broken(name) from None
@@ -73,6 +75,38 @@ def _check(proto: ModelProto, name: str) -> None:
         raise error(
             "not-onnx", "the model has no outputs", where=name, help="the file is truncated, or was not exported whole"
         )
+
+
+def _check_text(proto: ModelProto) -> None:
+    """Raise UnicodeDecodeError for names that are no text: protobuf hands these out as bytes, or raises itself."""
+    _check_graph(proto.graph)
+    for function in proto.functions:
+        _decode(function.name, function.domain, *function.input, *function.output, *function.attribute)
+        _check_nodes(function.node)
+
+
+def _check_graph(graph: GraphProto) -> None:
+    _decode(graph.name, *(t.name for t in graph.initializer))
+    for info in (*graph.input, *graph.output):
+        dims = info.type.tensor_type.shape.dim if info.type.HasField("tensor_type") else ()
+        _decode(info.name, *(d.dim_param for d in dims))
+    _check_nodes(graph.node)
+
+
+def _check_nodes(nodes: Iterable[NodeProto]) -> None:
+    for node in nodes:
+        _decode(node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
+        for attribute in node.attribute:
+            _decode(attribute.name, attribute.ref_attr_name)
+            if attribute.HasField("g"):
+                _check_graph(attribute.g)
+
+
+def _decode(*names: object) -> None:
+    for name in names:
+        if isinstance(name, bytes):
+            name.decode("utf-8")
+            raise UnicodeDecodeError("utf-8", name, 0, len(name), "bytes where a name should be")
 
 
 def _check_versions(proto: ModelProto, opsets: dict[str, int], name: str) -> None:

@@ -210,8 +210,14 @@ def _external(
         )
 
     def load() -> Array:
-        with path.open("rb") as handle:
-            handle.seek(offset)
-            return np.frombuffer(handle.read(length), kind.elem.dtype.newbyteorder("<")).reshape(kind.shape)
+        try:
+            with path.open("rb") as handle:
+                handle.seek(offset)
+                raw = handle.read(length)
+        except OSError as why:
+            raise error("onnx-external-data", f"{path} cannot be read any more: {why.strerror}", where=file) from None
+        if len(raw) != length:
+            raise error("onnx-external-data", f"{path} ends before the data of {proto.name!r}", where=file)
+        return np.frombuffer(raw, kind.elem.dtype.newbyteorder("<")).reshape(kind.shape)
 
     return load, Origin(str(path), proto.name, offset, length)
