@@ -74,6 +74,13 @@ def error(code: str, message: str, **rest: str | tuple[str, ...]) -> RanvierErro
     return RanvierError([Diagnostic(code, message, **rest)])  # type: ignore[arg-type]
 
 
+def collect(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise one RanvierError with all findings, or nothing."""
+    found = list(diagnostics)
+    if found:
+        raise RanvierError(found)
+
+
 def near(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like `name`, or None when nothing is."""
     found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
@@ -123,8 +130,8 @@ for _name, _text in {
     "limit": "A rewriting or fixpoint did not come to rest within its limit.",
     "unsupported": "An op, type or option that this reader, pass or target does not offer.",
     "missing-extra": "An optional dependency is not installed.",
-    "bad-data": "Calibration or evaluation data do not fit the network's inputs, hold NaN or infinite numbers, or are empty. "
-    "They are checked before anything runs. Give one array an input, samples first, prepared as in training.",
+    "bad-data": "Calibration or evaluation data do not fit the network's inputs, hold NaN or infinite numbers, "
+    "or are empty. They are checked before anything runs. Give one array an input, samples first, prepared as in training.",
     "internal": "A fault of Ranvier, not of its input. The folder that is named holds what repeats it; "
     "please send it with a report.",
     "dropped-fact": "A rewrite dropped a fact that may not be dropped, such as a pruning mask.",

@@ -16,6 +16,17 @@ class Fact(Record):
     family = "fact"
     sticky: ClassVar[bool] = False
 
+    @property
+    def subject(self) -> object:
+        """What the fact is about, hashable: a value keeps one of two facts about one thing, and every sticky fact."""
+        return self if self.sticky else type(self)
+
+    @property
+    def resources(self) -> list[str]:
+        """Names of resources that the fact mentions."""
+        kinds = ((f.metadata["kind"], getattr(self, f.name)) for f in self.options())
+        return [value for kind, value in kinds if isinstance(kind, ResourceRef)]
+
 
 @dataclass(frozen=True)
 class Statistics(Fact):
@@ -31,6 +42,11 @@ class Statistics(Fact):
     per: str = option(Enum("layer", "channel"), "layer")
     definition: str = option(Text(), "")
     data: str = option(Text(), "", help="what data, how many samples")
+
+    @property
+    def subject(self) -> object:
+        """See Fact: the same statistic, whatever its numbers."""
+        return type(self), self.kind, self.per
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ranvier.ir.core import Graph, Module, Op, Value, collect
-from ranvier.ir.diagnostics import Diagnostic, RanvierError
+from ranvier.ir.core import Graph, Module, Op, Value
+from ranvier.ir.diagnostics import Diagnostic, RanvierError, collect
 from ranvier.ir.locations import describe
 from ranvier.ir.timing import WindowedOp, is_cycle, regions
 from ranvier.ir.types import SpikesType
@@ -86,7 +86,8 @@ def _types(graph: Graph) -> Iterator[Diagnostic]:
         stored = tuple(r.type for r in op.results)
         if inferred != stored:
             want, have = ", ".join(map(str, inferred)), ", ".join(map(str, stored))
-            yield _found("stale-type", f"{op!r} has type {have} but infers {want}", op, graph)
+            help = "a result's type follows from the operands: build the op anew instead of setting it"
+            yield _found("stale-type", f"{op!r} has type {have} but infers {want}", op, graph, help)
         for r in op.results:
             if isinstance(r.type, SpikesType):
                 yield from _alphabet(op, graph, r)
