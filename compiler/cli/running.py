@@ -36,10 +36,22 @@ def build_recipe_file(recipe: Path, report: Path | None, folder: Path | None) ->
         write_report(results, report)
         emit(f"\nwrote {report}: every stage of every build, with what each pass changed")
     if folder is not None:
-        for result in results:
-            path = folder / f"{_file_name(f'{recipe.stem}-{result.name}')}.rvx"
+        for result, path in zip(results, artifact_paths(folder, recipe.stem, results), strict=True):
             result.executable.save(path)
             emit(f"wrote {path} ({path.stat().st_size:,} bytes)")
+
+
+def artifact_paths(folder: Path, stem: str, results: Sequence[BuildResult]) -> list[Path]:
+    """One path a build: the recipe's name and the build's; builds that are called alike get a number."""
+    paths: list[Path] = []
+    for result in results:
+        name = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{stem}-{result.name}").strip("-")
+        path, n = folder / f"{name}.rvx", 1
+        while path in paths:
+            n += 1
+            path = folder / f"{name}-{n}.rvx"
+        paths.append(path)
+    return paths
 
 
 def _check_places(report: Path | None, folder: Path | None) -> None:
@@ -56,10 +68,6 @@ def _check_places(report: Path | None, folder: Path | None) -> None:
     if report is not None and not report.parent.is_dir():
         help = f"make it first: mkdir -p {report.parent}"
         raise error("cannot-write", f"there is no folder {report.parent} for the report", help=help)
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
 
 
 # Heading -> the figure of an evaluation and its format.

@@ -50,3 +50,9 @@ def ranvier(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RANVIER_REPRO_DIR", raising=False)
     return CommandLine(tmp_path, capsys, monkeypatch)
+
+
+@pytest.fixture
+def digits():
+    """The network that ships with the examples."""
+    return str(Path(__file__).resolve().parents[2] / "examples" / "digits.onnx")
