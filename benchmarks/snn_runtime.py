@@ -2,10 +2,11 @@
 
     python -m benchmarks.snn_runtime [--cells 8x1,8x32] [--rounds 5] [--no-write]
 
-Network, weights and the other runtimes are those of `../shared/peers/bench_snn.py`: unsigned integrate-and-fire, threshold 1,
-soft reset, the image as direct input at every step. One thread. A round runs every runtime once, one after the other;
-times are CPU seconds (`process_time`), since the machine may be shared; "x ANN" is the median over the rounds of the time
-over T forwards of the ANN in eager torch in the same round. A library that cannot be imported is left out and named.
+Network, weights and the other runtimes are those of `../shared/peers/bench_snn.py`: unsigned integrate-and-fire,
+threshold 1, soft reset, the image as direct input at every step. One thread. A round runs every runtime once, one after
+the other; times are CPU seconds (`process_time`), since the machine may be shared; "x ANN" is the median over the
+rounds of the time over T forwards of the ANN in eager torch in the same round. A library that cannot be imported is
+left out and named.
 """
 
 from __future__ import annotations
@@ -211,13 +212,13 @@ def report(cells: list[Cell]) -> str:
         "# SNN inference: the PyTorch runtime",
         "",
         "Made by `python -m benchmarks.snn_runtime`; its docstring says what is measured and how. "
-        f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {_processor()}. CPU time, median of "
-        f"{len(cells[0].seconds['ann'])} rounds; in brackets the time over T forwards of the ANN.",
+        f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {_processor()}. CPU time, "
+        f"median of {len(cells[0].seconds['ann'])} rounds; in brackets the time over T forwards of the ANN.",
         "",
         table(cells),
         "",
-        "Largest difference of the summed outputs from runtimes of the same dynamics (spikes may differ where a membrane "
-        "meets the threshold within rounding):",
+        "Largest difference of the summed outputs from runtimes of the same dynamics (spikes may differ where "
+        "a membrane meets the threshold within rounding):",
         "",
         *[f"- T={c.steps} B={c.batch}: {c.agreement or 'none ran'}" for c in cells],
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier.ir.elements import Elem
+from ranvier.ir.elements import Elem, elem
 from ranvier.ir.types import SpikesType, Type
 
 Array = np.ndarray[Any, Any]
@@ -58,9 +58,7 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     """A numpy array of a tensor."""
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
-        import ml_dtypes
-
-        return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return tensor.contiguous().view(torch.int16).numpy().view(elem("bf16").dtype)
     return tensor.numpy()
 
 

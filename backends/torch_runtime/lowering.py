@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import ranvier.backends.torch_runtime.emit.tables  # noqa: F401  (registers the emitters)
 from ranvier.backends.torch_runtime import kernels, stateful
 from ranvier.backends.torch_runtime.dtypes import to_torch
 from ranvier.backends.torch_runtime.stateful import as_array, from_array
@@ -127,7 +128,8 @@ class Constants:
 
         def run(context: Any, *operands: Tensor | None) -> Any:
             arrays = [None if x is None else as_array(x, v.type) for x, v in zip(operands, op.operands, strict=True)]  # type: ignore[union-attr]
-            out = op.meaning(*arrays, symbols=context.sizes) if needs_symbols else op.meaning(*arrays)
+            meaning: Callable[..., Any] = op.meaning
+            out = meaning(*arrays, symbols=context.sizes) if needs_symbols else meaning(*arrays)
             outs = out if isinstance(out, tuple) else (out,)
             found = tuple(from_array(a, r.type, context.device) for a, r in zip(outs, op.results, strict=True))
             return found if len(found) > 1 else found[0]

@@ -127,7 +127,7 @@ class TorchProgram:
         ]
 
     def input(self, arg: Value, x: Any, sizes: dict[str, int]) -> Tensor:
-        """An input as a tensor of the argument's inner type; binds symbols. Raises RanvierError when it does not fit."""
+        """An input as a tensor of the argument's inner type; binds symbols. Raises RanvierError if it does not fit."""
         if isinstance(x, Tensor) and x.dtype == inner_dtype(arg.type) and not isinstance(arg.type, SpikesType):
             check_input(arg, np.broadcast_to(np.empty((), arg.type.elem.dtype), tuple(x.shape)), sizes)
             return x.detach().to(self.device)

@@ -1,7 +1,7 @@
-"""Which ops treat every sample of the first axis on its own: what may be cut into tiles, or folded with other steps.
+"""Which ops treat every sample of the first axis on its own: they may be cut into tiles, or folded with other steps.
 
-A rule sees an op, the dimension that counts samples, and which operands are per sample. An op without a rule is taken as
-one that mixes samples: then the batch stays whole and steps run one by one.
+A rule sees an op and the dimension that counts samples. An op without a rule is taken as one that mixes samples: then
+the batch stays whole and steps run one by one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,32 @@ from ranvier.ir.types import Dim
 Rule = Callable[[Op, Dim], bool]
 RULES: dict[str, Rule] = {}
 
-ELEMENTWISE = (
-    "nn.add nn.sub nn.mul nn.div nn.pow nn.maximum nn.minimum nn.mod nn.neg nn.abs nn.sqrt nn.exp nn.log nn.reciprocal nn.floor "
-    "nn.ceil nn.round nn.sign nn.erf nn.sin nn.cos nn.sigmoid nn.tanh nn.softplus nn.relu nn.silu nn.mish nn.hard_swish "
-    "nn.softsign nn.leaky_relu nn.elu nn.selu nn.celu nn.prelu nn.gelu nn.hard_sigmoid nn.clip nn.compare nn.logical "
-    "core.select core.cast q.quantize q.dequantize"
-).split()
-WEIGHTED = "nn.conv nn.conv_transpose nn.linear nn.batch_norm nn.group_norm nn.max_pool nn.avg_pool".split()
-STATEFUL = "core.repeat core.delay core.accumulate snn.encode snn.psp snn.bias_current snn.neuron".split()
-WINDOWED = "core.last snn.decode".split()
+BINARY = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "mod", "compare", "logical", "prelu")
+UNARY = (
+    "neg",
+    "abs",
+    "sqrt",
+    "exp",
+    "log",
+    "reciprocal",
+    "floor",
+    "ceil",
+    "round",
+    "sign",
+    "erf",
+    "sin",
+    "cos",
+    "tanh",
+)
+ACTIVATIONS = ("sigmoid", "softplus", "relu", "silu", "mish", "hard_swish", "softsign", "leaky_relu", "elu", "selu")
+BOUNDED = ("celu", "gelu", "hard_sigmoid", "clip")
+NOT_NN = ("core.select", "core.cast", "q.quantize", "q.dequantize")
+ELEMENTWISE = (*(f"nn.{n}" for n in (*BINARY, *UNARY, *ACTIVATIONS, *BOUNDED)), *NOT_NN)
+POOLS = ("nn.max_pool", "nn.avg_pool")
+WEIGHTED = ("nn.conv", "nn.conv_transpose", "nn.linear", "nn.batch_norm", "nn.group_norm", *POOLS)
+CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron")
+STATEFUL = ("core.repeat", "core.delay", "core.accumulate", *CURRENTS)
+WINDOWED = ("core.last", "snn.decode")
 
 
 def batch_dim(graph: Graph) -> Dim | None:
@@ -43,7 +60,7 @@ def mentions(value: Value | None, batch: Dim) -> bool:
 
 
 def is_samplewise(op: Op, batch: Dim, still: set[Value], fold: bool = False) -> bool:
-    """Whether an op treats samples on their own; with `fold`, whether its timed values may hold several steps at once."""
+    """Whether an op treats samples on their own; with `fold`, whether timed values may hold several steps at once."""
     values = [*op.arguments, *op.results]
     if any("?" in v.type.shape for v in values):
         return False
@@ -108,7 +125,7 @@ def _reshape(op: Op, batch: Dim) -> bool:
     if not (leads(x, batch) and leads(y, batch)):
         return False
     rest = [v.type.shape[1:] for v in (x, y)]
-    return all(isinstance(d, int) for r in rest for d in r) and prod(rest[0]) == prod(rest[1])  # type: ignore[arg-type]
+    return all(isinstance(d, int) for r in rest for d in r) and prod(rest[0]) == prod(rest[1])
 
 
 @rule("core.transpose")

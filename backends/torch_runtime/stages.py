@@ -1,8 +1,8 @@
 """The order of execution: which ops run once, which run step by step, and what must be whole in between.
 
 Timed pure and stateful ops run depth first in T, in stages; windowed ops and ops without time run once, between the
-stages. What does not change over time although it is timed (direct input, and what is computed from it alone) is *still*
-and runs once. Nothing here touches torch.
+stages. What is timed but does not change (direct input, and what is computed from it alone) is *still* and runs
+once. Nothing here touches torch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 With u = v/theta - 1, a spike is the step of u, and its gradient is f(u), the neuron's surrogate: so
 d spike / d v = f(u) / theta and d spike / d theta = -f(u) v / theta^2. With several levels, u is the distance to the
-nearest level that can be reached, v/theta - clip(round(v/theta), 1, levels): every stair has the same gradient. A negative
+nearest level that can be reached, v/theta - clip(round(v/theta), 1, levels): all stairs have one gradient. A negative
 spike mirrors it, u = -v/theta_neg - 1 (or -v/theta_neg with `lower=zero`); where a gate forbids it the gradient is 0.
 The reset is differentiated as it is written: a soft reset takes spike * theta from the membrane with the spike's
 surrogate gradient, a hard reset stops the gradient where the neuron has fired. The forward value is the exact spike.
@@ -47,7 +47,7 @@ class Attach(torch.autograd.Function):
 
 
 def slope_of(surrogate: Surrogate) -> Slope:
-    """f of a surrogate record: from the table, or its own `gradient(xp, u)`. Raises RanvierError when it has neither."""
+    """f of a surrogate: from the table, or its own `gradient(xp, u)`. Raises RanvierError when it has neither."""
     found = SLOPES.get(type(surrogate))
     if found is not None:
         return found

@@ -202,7 +202,7 @@ class Writer:
             self.names[op.result] = self._alias(op)
             return
         emit = PURE.get(op.name)
-        text = None
+        text: str | None = None
         if emit is not None:
             text = emit(op, self, *[self.read(v, op) for v in op.operands])
         if text is None:
@@ -329,9 +329,9 @@ class Writer:
         alive = set(keep.values())
         gone = []
         for v in dict.fromkeys(v for op in stage.ops for v in op.arguments):
-            name = self.wholes.get(v) or self.names.get(v)
-            if v.resource is None and v not in inside and self.left[v] == 0 and not self._shared(v) and name:
-                gone.append(name)
+            held = self.wholes.get(v) or self.names.get(v)
+            if v.resource is None and v not in inside and self.left[v] == 0 and not self._shared(v) and held:
+                gone.append(held)
         gone = [g for g in dict.fromkeys(gone) if g not in alive]
         if gone:
             self.line(f"del {', '.join(gone)}")

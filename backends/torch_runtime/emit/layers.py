@@ -48,7 +48,8 @@ def conv(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str | None:
         if before != after:
             pairs = tuple(p for b, e in zip(reversed(before), reversed(after), strict=True) for p in (b, e))
             inner, pads = f"F.pad({x}, {pairs})", (0,) * n
-        return f"F.conv{n}d({inner}, {weight}, {bias}, {a['strides'] or ones}, {pads}, {a['dilations'] or ones}, {a['groups']})"
+        options = f"{a['strides'] or ones}, {pads}, {a['dilations'] or ones}, {a['groups']}"
+        return f"F.conv{n}d({inner}, {weight}, {bias}, {options})"
 
     if not op.result.type.elem.is_float:
         return _through_double(op, w, text, (x, weight, bias))

@@ -170,7 +170,7 @@ def _fall(v: str, s: str, theta: str) -> str:
 def _folded(op: Op, w: Any, p: Common, v: str, count: str | None) -> None:
     """Several steps: the current lies side by side, the neurons go through it step by step."""
     a = op.attributes
-    current = op.operands[0]
+    current = op.arguments[0]
     x = w.read(current)
     w.line(f"if t == 0: {v} = K.membrane({x}, {'n' if is_timed(current, w.order.still) else 1}, {p.v0})")
     if count:

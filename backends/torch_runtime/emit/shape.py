@@ -16,10 +16,10 @@ def reshape(op: Op, w: Any, x: str) -> str:
     """The result's shape; the first dim follows the operand's where both count samples."""
     source, target = op.arguments[0].type.shape, op.result.type.shape
     asked = op.attributes["shape"]
-    if source and target and source[0] == target[0] and all(isinstance(d, int) for d in (*source[1:], *target[1:])):
-        if prod(source[1:]) == prod(target[1:]):  # type: ignore[arg-type]
-            dims = [f"{x}.shape[0]", *map(str, target[1:])]
-            return f"{x}.reshape({', '.join(dims)})"
+    sized = all(isinstance(d, int) for d in (*source[1:], *target[1:]))
+    if source and target and source[0] == target[0] and sized and prod(source[1:]) == prod(target[1:]):
+        dims = [f"{x}.shape[0]", *map(str, target[1:])]
+        return f"{x}.reshape({', '.join(dims)})"
     known = {d: f"{x}.shape[{i}]" for i, d in enumerate(source) if isinstance(d, str) and d != "?"}
     dims = [str(d) if isinstance(d, int) else known.get(d, "-1") for d in asked]
     return f"{x}.reshape(({', '.join(dims)}{',' if len(dims) == 1 else ''}))"

@@ -1,4 +1,4 @@
-"""Every op runs on PyTorch as by its meaning: step by step, folded, in tiles, tapped, and in the differentiable form."""
+"""Every op runs on PyTorch as by its meaning: step by step, folded, in tiles, tapped, and differentiably."""
 
 from __future__ import annotations
 

@@ -1,0 +1,163 @@
+"""Gradients agree with finite differences; training learns, repeats itself, and refuses what it does not offer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ranvier.backends.torch_runtime import TorchRuntime
+from ranvier.ir.core import Builder, Module
+from ranvier.ir.diagnostics import RanvierError
+from ranvier.ir.facts import Mask
+from ranvier.ir.interfaces import Optimizer, Runtime
+from ranvier.ir.interpret import evaluate
+from ranvier.ir.ops import arith, loss, neurons, nn, snn
+from ranvier.ir.ops import time as timing
+from ranvier.ir.resources import Resource
+from ranvier.ir.types import tensor
+
+Array = np.ndarray[Any, Any]
+
+
+def mlp(sizes: tuple[int, ...], steps: int = 0, surrogate: str = "atan", seed: int = 0) -> Module:
+    """A classifier with its objective: ReLUs, or with `steps` neurons of rate code and a mean readout."""
+    r = np.random.default_rng(seed)
+    module = Module("mlp")
+    graph = module.new_graph()
+    b = Builder(graph)
+    h = graph.argument("x", tensor("N", sizes[0]))
+    labels = graph.argument("labels", tensor("N", dtype="i64"))
+    if steps:
+        h = b(timing.Repeat, h, steps=steps)
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        weight = b.constant((r.normal(size=(n_out, n_in)) * np.sqrt(2 / n_in)).astype("f4"), f"w{i}")
+        h = b(nn.Linear, h, weight, b.constant(r.normal(size=n_out).astype("f4") / 10, f"b{i}"))
+        if i + 2 < len(sizes):
+            h = b(snn.Psp, b(neurons.Neuron, h, code="rate", surrogate=surrogate)[0]) if steps else b(arith.Tanh, h)
+    if steps:
+        total, _ = b(timing.Accumulate, h, mode="mean")
+        h = b(timing.Last, total)
+    objective = b(loss.CrossEntropy, h, labels)
+    b.returns(h, objective, names=["logits", "loss"], roles=["output", "loss"])
+    return module.verify().freeze()
+
+
+def batch(n: int, features: int, classes: int, seed: int = 1) -> tuple[Array, Array]:
+    r = np.random.default_rng(seed)
+    return r.normal(size=(n, features)).astype("f4"), r.integers(0, classes, n)
+
+
+def test_it_is_a_runtime() -> None:
+    assert isinstance(TorchRuntime(), Runtime)
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    module, data = mlp((5, 4, 3)), batch(6, 5, 3)
+    names = ["w0", "b0", "w1", "b1"]
+    found = TorchRuntime().grad(module, names, data)
+
+    def loss_with(name: str, array: Array) -> float:
+        other = module.clone()
+        other.resources[name] = Resource(module.resource(name).type, array.astype("f4"), name=name)
+        return float(evaluate(other, data)[0][1])
+
+    for name in names:
+        array = module.resource(name).array.astype("f8")
+        for index in list(np.ndindex(array.shape))[::3]:
+            up, down = array.copy(), array.copy()
+            up[index] += 1e-2
+            down[index] -= 1e-2
+            slope = (loss_with(name, up) - loss_with(name, down)) / 2e-2
+            assert abs(slope - found[name][index]) < 2e-3
+
+
+def test_gradients_through_spikes_are_the_surrogates() -> None:
+    """One neuron, one step: d spike / d v = f(v/theta - 1) / theta, with v = w x."""
+    module = Module("one")
+    graph = module.new_graph()
+    b = Builder(graph)
+    x = graph.argument("x", tensor("N", 1, time=1))
+    h = b(nn.Linear, x, b.constant(np.array([[0.5]], "f4"), "w"))
+    theta = b.constant(np.array(2.0, "f4"), "theta")
+    y = b(timing.Last, b(snn.Psp, b(neurons.Neuron, h, theta, code="rate", surrogate="triangle")[0]))
+    b.returns(y, names=["y"], roles=["loss"])
+    inputs = [np.array([[[3.0]]], "f4")]  # v = 1.5, u = -0.25
+    found = TorchRuntime().grad(module.verify(), ["w", "theta"], inputs)
+    assert found["w"].item() == pytest.approx((1 - 0.25) / 2 * 3)
+    assert found["theta"].item() == pytest.approx(-(1 - 0.25) * 1.5 / 4)
+
+
+@pytest.mark.parametrize("surrogate", ["atan", "triangle", "rectangle"])
+def test_every_surrogate_reaches_the_first_layer(surrogate: str) -> None:
+    module = mlp((5, 8, 3), steps=4, surrogate=surrogate)
+    found = TorchRuntime().grad(module, ["w0"], batch(16, 5, 3))
+    assert np.abs(found["w0"]).max() > 0
+
+
+def accuracy(module: Module, x: Array, labels: Array) -> float:
+    logits = TorchRuntime().run(module, [x, labels]).outputs[0]
+    return float((logits.argmax(1) == labels).mean())
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+@pytest.mark.parametrize("optimizer", [Optimizer("adam", lr=0.01), Optimizer("sgd", lr=0.1, momentum=0.9)])
+def test_digits_are_learnt(steps: int, optimizer: Optimizer) -> None:
+    from sklearn.datasets import load_digits
+
+    x, labels = load_digits(return_X_y=True)
+    x = (x / 16).astype("f4")
+    module = mlp((64, 64, 10), steps=steps)
+    wrt = ["w0", "b0", "w1", "b1"]
+    trained = TorchRuntime().train(module, wrt, optimizer, [x[:1400], labels[:1400]], seed=0, epochs=8)
+    assert accuracy(module, x[1400:], labels[1400:]) < 0.5
+    assert accuracy(trained, x[1400:], labels[1400:]) > 0.88
+    assert trained.frozen
+    assert trained.main.outputs[0].type == module.main.outputs[0].type
+
+
+def test_training_repeats_itself_and_leaves_the_module_alone() -> None:
+    module, data = mlp((5, 8, 3), steps=3), batch(50, 5, 3)
+    before = module.resource("w0").array.copy()
+
+    def train(seed: int) -> Array:
+        done = TorchRuntime().train(module, ["w0", "w1"], Optimizer("adam", lr=0.01), data, seed, epochs=2, batch=16)
+        return done.resource("w0").array
+
+    assert np.array_equal(train(3), train(3))
+    assert not np.array_equal(train(3), train(4))
+    assert np.array_equal(module.resource("w0").array, before)
+
+
+def test_a_mask_holds_while_training() -> None:
+    module = mlp((5, 8, 3)).clone()
+    bits = np.random.default_rng(0).random((8, 5)) < 0.5
+    module.resources["mask"] = Resource.of(bits).renamed("mask")
+    module.resources["w0"] = Resource.of(
+        np.where(bits, module.resource("w0").array, np.float32(0)), facts=(Mask("mask"),)
+    ).renamed("w0")
+    trained = TorchRuntime().train(module.freeze(), ["w0"], Optimizer("adam", lr=0.1), batch(50, 5, 3), 0)
+    assert not trained.resource("w0").array[~bits].any()
+    assert trained.resource("w0").facts == (Mask("mask"),)
+
+
+def test_what_is_not_offered_is_refused() -> None:
+    module, data = mlp((5, 4, 3)), batch(8, 5, 3)
+    runtime = TorchRuntime()
+    with pytest.raises(RanvierError, match="did you mean `adam`"):
+        runtime.train(module, ["w0"], Optimizer("adamw"), data, 0)
+    with pytest.raises(RanvierError, match="did you mean `w0`"):
+        runtime.train(module, ["w00"], Optimizer(), data, 0)
+    with pytest.raises(RanvierError, match="bad-input"):
+        runtime.train(module, ["w0"], Optimizer(), (data[0], data[1][:4]), 0)
+    integers = module.clone()
+    integers.resources["n"] = Resource.of(np.arange(3)).renamed("n")
+    with pytest.raises(RanvierError, match="integers have no gradient"):
+        runtime.grad(integers, ["n"], data)
+    without = Module("plain")
+    graph = without.new_graph()
+    Builder(graph).returns(graph.argument("x", tensor("N", 3)))
+    with pytest.raises(RanvierError, match="no-loss"):
+        runtime.grad(without.verify(), [], [np.ones((1, 3), "f4")])
