@@ -84,13 +84,16 @@ class Bins:
 
 
 def histogram(rows: Array, bins: int) -> Bins:
-    """Histogram of each row; zeros are counted apart in the first bin whose center is nearest."""
+    """Histogram of each row between its smallest and largest element."""
     low, high = rows.min(1).astype(np.float64), rows.max(1).astype(np.float64)
     span = np.where(high > low, high - low, 1.0)
-    index = ((rows - low[:, None]) * (bins / span)[:, None]).astype(np.int64)
-    np.clip(index, 0, bins - 1, out=index)
-    index += (np.arange(len(rows)) * bins)[:, None]
-    counts = np.bincount(index.ravel(), minlength=len(rows) * bins).reshape(len(rows), bins)
+    counts = np.empty((len(rows), bins), np.int64)
+    for i, row in enumerate(rows):  # row by row: one row and its indices fit in the cache
+        index = row - row.dtype.type(low[i])
+        index *= row.dtype.type(bins / span[i])
+        found = np.bincount(index.astype(np.int32), minlength=bins)
+        counts[i] = found[:bins]
+        counts[i, -1] += found[bins:].sum()  # the largest element lies on the edge
     return Bins(counts, low, np.where(high > low, high, low + span))
 
 

@@ -53,10 +53,10 @@ class ConvertSnn(Pass):
 
     In real units: a spike of channel c is worth theta_c, weights stay as they are. A linear op keeps its weight and
     gives its bias to `snn.bias_current`; what does not depend on time is computed once (direct input: the first layer
-    too). max_pool goes before the neuron, where it pools the accumulated input, so that its sum over time is the pool of the
-    sums. ReLU, ReLU6 and other clips at zero, symmetric clips, leaky and parametric ReLU are converted. An activation
-    that only the outputs see is applied after the readout; any other is an error, or with `allow_unconverted` is
-    computed on decoded values and said so.
+    too). max_pool goes before the neuron, where it pools the accumulated input, so that its sum over time is the pool
+    of the sums. ReLU, ReLU6 and other clips at zero, symmetric clips, leaky and parametric ReLU are converted. What
+    only the outputs see is applied after the readout; any other op that is no sum of currents is an error, or with
+    `allow_unconverted` is computed on decoded values and said so.
 
     Sources: Diehl 2015, Rueckauer 2017 (thresholds, soft reset), Bu 2022 (v0 = 1/2), Li 2021 (MSE), Wang 2022 (negative
     spikes), Kim 2020 (leaky ReLU).
@@ -107,6 +107,12 @@ class ConvertSnn(Pass):
     def code_for(self, shape: Shape) -> Code:
         """The code of a neuron of that shape: signed where the activation or the option asks for it."""
         signed = self.signed or self.code.signed or shape.below is not None
+        if signed and self.reset == "hard":
+            raise error(
+                "bad-value",
+                "`convert-snn`: signed neurons need reset=soft, and an activation with negative values needs them",
+                help="leave reset out",
+            )
         try:
             return self.code.with_sign(signed)
         except ValueError as why:

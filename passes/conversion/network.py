@@ -15,14 +15,13 @@ from ranvier.ir.locations import derive, describe
 from ranvier.ir.ops.activations import Clip, Prelu
 from ranvier.ir.ops.arith import Add, Div, Mul, Neg, Sub
 from ranvier.ir.ops.core import Delay
-from ranvier.ir.ops.elementwise import Unary
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.nn import Conv, ConvTranspose, Linear, Matmul
 from ranvier.ir.ops.norm import BatchNorm
 from ranvier.ir.ops.pool import AvgPool, MaxPool
 from ranvier.ir.ops.reduce import Cumsum, Mean, Sum
 from ranvier.ir.ops.resize import Resize
-from ranvier.ir.ops.shape import Broadcast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
+from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
 from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.passes.conversion.activations import Shape
@@ -91,7 +90,7 @@ class Converter:
         self.map: dict[Value, Value] = {}
         self.read: dict[Value, Value] = {}
         self.rows: list[Row] = []
-        self.before_weights = _before_weights(list(self.source.ops))
+        self.hidden = _hidden(list(self.source.ops), layers)
 
     def build(self) -> list[Row]:
         """Replace `@main` by the spiking network; returns the coverage report."""
@@ -175,27 +174,18 @@ class Converter:
             self.map[op.result] = self._neuron(op, layer, operands[0])
         elif not any(timed):
             self._copy(op, operands)
-            if is_hidden(op):
-                self._left(op, op in self.before_weights)
+            if op in self.hidden:
+                self._left(op)
         elif isinstance(op, WEIGHTED) and timed == [True] + [False] * (len(timed) - 1):
             self.map[op.result] = self._weighted(op, operands)
         elif isinstance(op, BatchNorm) and not any(timed[1:]):
             self.map[op.result] = self._affine(op, operands)
-        elif self._linear(op, timed):
+        elif is_linear(op, timed):
             self._copy(op, operands)
         elif isinstance(op, MaxPool):
             self.map[op.result] = self._max_pool(op, operands[0])
         else:
             self._after_readout(op, operands)
-
-    def _linear(self, op: Op, timed: list[bool]) -> bool:
-        if isinstance(op, LINEAR_IN_ALL):
-            return True
-        if isinstance(op, LINEAR_IN_FIRST):
-            return not any(timed[1:])
-        if isinstance(op, Select):
-            return not timed[0]
-        return isinstance(op, BILINEAR) and sum(timed) == 1
 
     def _copy(self, op: Op, operands: list[Value | None]) -> None:
         if isinstance(op, Add) and self._is_bias(op, operands):
@@ -275,7 +265,9 @@ class Converter:
                 below.reshape([-1 if i == 1 else 1 for i in range(current.type.rank)]) if below.size > 1 else below[0]
             )
             negative = "free"
-            if not np.all(below == 1):
+            if np.all(below == 1):
+                lower = "zero"  # rounds to the nearest level on either side of zero
+            else:
                 theta_neg = self.b.constant((spread / slope).astype(np.float32), f"{name}.theta_neg")
         elif layer.code.signed:
             negative, lower = "gated", o.lower
@@ -293,17 +285,26 @@ class Converter:
     def _after_readout(self, op: Op, operands: list[Value | None]) -> None:
         """Apply an op without a spiking form to decoded values."""
         self._copy(op, [None if v is None else self._readout(v) for v in operands])
-        self._left(op, op in self.before_weights)
+        self._left(op)
 
-    def _left(self, op: Op, hidden: bool) -> None:
+    def _left(self, op: Op) -> None:
+        hidden = op in self.hidden
         reason = _why(op) if hidden else ""
         became = "real-valued" if hidden else "after readout"
         self.rows.append(Row(op.result.name, op.name, became, "", describe(op.location), reason))
 
 
-def is_hidden(op: Op) -> bool:
-    """Whether an op is a nonlinear activation, for the coverage of the static part of a network."""
-    return isinstance(op, Unary) and not isinstance(op, Neg)
+def is_linear(op: Op, varying: list[bool]) -> bool:
+    """Whether an op is linear (or affine) in those of its operands that vary, the others being fixed."""
+    if isinstance(op, LINEAR_IN_ALL):
+        return True
+    if isinstance(op, (*WEIGHTED, *LINEAR_IN_FIRST)):
+        return not any(varying[1:])
+    if isinstance(op, Cast):
+        return all(v.type.elem.is_float for v in (*op.arguments, op.result))
+    if isinstance(op, Select):
+        return not varying[0]
+    return isinstance(op, BILINEAR) and sum(varying) == 1
 
 
 def _why(op: Op) -> str:
@@ -316,14 +317,26 @@ def _why(op: Op) -> str:
     return "no integrate-and-fire neuron has this shape"
 
 
-def _before_weights(ops: list[Op]) -> set[Op]:
-    """Ops whose results reach an op with weights: nonlinear ones among them are hidden activations."""
-    found: set[Op] = set()
+def _hidden(ops: list[Op], layers: dict[Op, Layer]) -> set[Op]:
+    """Ops that are no sum of currents and lie between layers: behind weights, and before weights or a neuron.
+
+    What lies before the first weights prepares inputs, what lies behind the last is applied after the readout.
+    """
+    behind: set[Value] = set()
+    found: list[Op] = []
+    for op in ops:
+        reached = [v in behind for v in op.operands if v is not None]
+        if any(reached) or isinstance(op, (*WEIGHTED, Matmul)):
+            behind.update(op.results)
+        affine = isinstance(op, BatchNorm) and not any(reached[1:])
+        pooled = isinstance(op, MaxPool)
+        if any(reached) and not (op in layers or pooled or affine or is_linear(op, reached)):
+            found.append(op)
+    before: set[Op] = set()
     for op in reversed(ops):
-        for r in op.results:
-            if any(u in found or isinstance(u, (*WEIGHTED, Matmul)) for u in r.users):
-                found.add(op)
-    return found
+        if any(u in before or u in layers or isinstance(u, (*WEIGHTED, Matmul)) for r in op.results for u in r.users):
+            before.add(op)
+    return before.intersection(found)
 
 
 def _summary(theta: np.ndarray[Any, Any]) -> str:

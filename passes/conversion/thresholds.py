@@ -36,7 +36,9 @@ def choose(
     rows = rows_of(activation, axis)
     if kind == "mse":
         found = _mse(rows, steps, v0, low_slope)
-        text = _MSE.format(steps=steps, v0=v0) + (", per channel" if axis is not None else ", per layer")
+        text = _MSE.format(steps=steps, v0=v0, least=0 if low_slope is None else "-T") + (
+            ", per channel" if axis is not None else ", per layer"
+        )
     else:
         found = compute(kind, np.abs(rows) if low_slope is not None else rows)
         text = definition(kind, "layer" if axis is None else "channel")
@@ -48,7 +50,7 @@ def choose(
 
 _MSE = (
     "theta of max*(1 - 0.01 i), i < 95, that minimises the mean squared error of "
-    "theta/T clip(floor(a T/theta + v0), 0, T) with T={steps}, v0={v0:g} over a histogram of 1024 bins"
+    "theta/T clip(floor(a T/theta + v0), {least}, T) with T={steps}, v0={v0:g} over a histogram of 1024 bins"
 )
 
 
@@ -56,20 +58,33 @@ def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
     bins = histogram(rows, BINS)
     centers, counts = bins.centers.astype(np.float32), bins.counts.astype(np.float32)
     # the bin that holds zero is zero: most of a ReLU's values lie there exactly
-    zero = (bins.low[:, None] <= 0) & (np.abs(centers) <= ((bins.high - bins.low) / BINS)[:, None] / 2 * 1.0001)
+    width = ((bins.high - bins.low) / BINS)[:, None]
+    zero = (bins.low[:, None] <= 0) & (np.abs(centers) <= width / 2 * 1.0001)
     centers = np.where(zero, 0, centers).astype(np.float32)
-    top = np.maximum(np.abs(bins.high), np.abs(bins.low)) if low_slope is not None else np.maximum(bins.high, 0)
-    best = np.full(len(rows), np.inf)
-    found = top.copy()
-    lowest = -steps if low_slope is not None else 0
+    top = np.maximum(rows.max(1), 0) if low_slope is None else np.abs(rows).max(1)
+    best, found = np.full(len(rows), np.inf), top.copy()
     for i in range(GRID):
         theta = top * (1 - 0.01 * i)
         unit = np.where(theta > 0, theta / steps, 1.0).astype(np.float32)[:, None]
-        levels = np.clip(np.floor(centers / unit + np.float32(v0)), lowest, steps)
-        error = ((levels * unit - centers) ** 2 * counts).sum(1)
+        error = ((_counts(centers / unit, steps, v0, low_slope) * unit - centers) ** 2 * counts).sum(1)
         better = error < best
         best, found = np.where(better, error, best), np.where(better, theta, found)
     return found
+
+
+def _counts(levels: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
+    """Signed spikes of a window for mean currents whose activations are `levels` thresholds over T.
+
+    A negative spike of a leaky activation needs a current of -theta/slope, beyond what v0 has put in.
+    """
+    up = np.floor(levels + np.float32(v0))
+    if low_slope is None:
+        return np.clip(up, 0, steps)
+    if np.all(low_slope == 1):
+        return np.clip(up, -steps, steps)
+    slope = low_slope.reshape(-1, 1) if len(low_slope) == len(levels) else low_slope.mean()
+    down = np.minimum(np.ceil(levels + slope * np.float32(v0)), 0)
+    return np.clip(np.where(levels < 0, down, up), -steps, steps)
 
 
 def check_kind(kind: str) -> str:

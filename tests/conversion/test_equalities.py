@@ -17,7 +17,7 @@ from ranvier.ir.interfaces import PassContext
 from ranvier.ir.ops.activations import Relu
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.nn import Conv, Linear
-from ranvier.ir.ops.pool import AvgPool, MaxPool
+from ranvier.ir.ops.pool import AvgPool
 from ranvier.ir.ops.shape import Reshape
 from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, Psp
 from ranvier.ir.ops.time import Repeat
@@ -179,7 +179,7 @@ def test_e4_the_bounds_are_reached(runtime: str) -> None:
 
 @both
 def test_e5_the_order_of_a_current_matters(runtime: str) -> None:
-    """Mean 1/4 of theta over 8 steps is 2 spikes; with v0 half the threshold the first steps fire a third that cannot be taken back."""
+    """The mean is worth 2 spikes; a large first step with v0 = theta/2 fires a third, which cannot be taken back."""
     current = np.full((8, 1, 3), -1, np.float32)
     current[0] = 21
     assert current[:, 0, 0].sum() == 14
@@ -329,7 +329,7 @@ def encoder(steps: int, scale: float, code: Rate) -> Module:
 @pytest.mark.parametrize("steps", [1, 2, 8, 16])
 @both
 def test_e18_the_signed_encoder_rounds_to_levels(runtime: str, steps: int) -> None:
-    """Sum of spikes = clip(round(x / s), -T, T) with s = scale / T. Tie rule: half-way values go up, for either sign."""
+    """Sum of spikes = clip(round(x / s), -T, T) with s = scale / T. Ties go up, for either sign."""
     scale = 2.0
     x = (np.arange(-3 * 64, 3 * 64) / 64).astype(np.float32).reshape(-1, 3)
     module = encoder(steps, scale, Rate(signed=True, encoder="regular"))
