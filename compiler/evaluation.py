@@ -20,12 +20,12 @@ from ranvier.work import (
     MAC_PJ,
     NOT_MODELLED,
     Operations,
+    count_spikes,
     hidden_spikes,
     latency_steps,
     operations,
     spike_sources,
     spike_values,
-    unit_spikes,
 )
 
 if TYPE_CHECKING:
@@ -237,10 +237,11 @@ def _run(executable: Executable, inputs: Sequence[Array], count: int, batch: int
         result = executable.run(given, names, sample_ids=ids[part], trial=trial, batch=size)
         sums.seconds += time.perf_counter() - started
         parts.append(result.outputs)
-        for name in names:
+        for name, value in zip(names, values, strict=True):
             spikes = result.taps[name]
-            sums.events[name] += float(np.count_nonzero(spikes))
-            sums.units[name] += unit_spikes(spikes)
+            events, units = count_spikes(value, spikes)
+            sums.events[name] += events
+            sums.units[name] += units
             sums.steps = max(sums.steps or 0, len(spikes))
     for i, v in enumerate(module.main.outputs):
         pieces = [p[i] for p in parts]

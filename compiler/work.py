@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ranvier.ir.codes.neurons import EarlyFire, LayerSync
 from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.interfaces import Array
@@ -205,9 +207,13 @@ def _added(op: Op, steps: int) -> int:
     return 0
 
 
-def unit_spikes(array: Array) -> float:
-    """Spikes of an array [T, ...], a spike of level k counted k times."""
-    return float(abs(array.astype("int64")).sum()) if array.dtype.kind != "b" else float(array.sum())
+def count_spikes(value: Value, array: Array) -> tuple[float, float]:
+    """(events, unit spikes) of a spiking value's array [T, ...]: a spike of level k is one event and k unit spikes."""
+    events = float(np.count_nonzero(array))
+    assert isinstance(value.type, SpikesType)
+    if value.type.code.largest == 1:
+        return events, events
+    return events, float(np.abs(array.astype(np.int32)).sum(dtype=np.int64))
 
 
 def hidden_spikes(module: Module) -> bool:

@@ -72,6 +72,6 @@ class Findings:
             "unsupported-op",
             f"`{name}` of opset {opset} {reason}{many}",
             places[0].describe(),
-            help,
+            help or "export the model without it: do this part of the work before or behind the network",
             notes=(*names[1:], *rest),
         )

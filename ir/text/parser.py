@@ -230,7 +230,9 @@ class _Parser:
         for i, (r, kind) in enumerate(zip(op.results, types, strict=True)):
             if r.type != kind:
                 message = f"%{results[i]} is written as {kind}, but {name} gives {r.type}"
-                raise s.error(pos=start, code="stale-type", message=message)
+                raise s.error(
+                    pos=start, code="stale-type", message=message, help=f"write {r.type}, or mend the operands"
+                )
             if results[i] in scope or results[i] in results[:i]:
                 raise s.error(pos=start, code="duplicate-name", message=f"two values are called %{results[i]}")
         graph.insert(op, names=results)
@@ -381,7 +383,7 @@ class _Parser:
         for declared, value in zip(outputs, operands, strict=True):
             if value is not None and declared.type != value.type:
                 message = f"the output {declared.name} is declared as {declared.type}, but {value!r} is {value.type}"
-                raise s.error(pos=declared.pos, code="stale-type", message=message)
+                raise s.error(pos=declared.pos, code="stale-type", message=message, help=f"declare it as {value.type}")
         graph.insert(op)
         self._op_tail(op)
 

@@ -140,16 +140,20 @@ def test_every_unsupported_operator_at_once():
 error[unsupported-op]: `NonZero` of opset 17 is not imported (2 nodes)
   --> <ModelProto>, node 'first' (NonZero)
   note: node 'second'
+  help: export the model without it: do this part of the work before or behind the network
 error[unsupported-op]: `Det` of opset 17 is not imported
   --> <ModelProto>, node 'Det#3' (Det)
+  help: export the model without it: do this part of the work before or behind the network
 error[unsupported-op]: `Conw` of opset 17 is no operator of ONNX
   --> <ModelProto>, node 'typo' (Conw)
   help: did you mean `Conv`?
 error[unsupported-op]: `TopK` of opset 17 is not imported
   --> <ModelProto>, node 'best' (TopK)
+  help: export the model without it: do this part of the work before or behind the network
 error[unsupported-op]: `com.example::Fancy` of opset 3 is not imported: it is of another domain than ai.onnx, and the \
 model holds no function of that name
-  --> <ModelProto>, node 'custom' (Fancy)"""
+  --> <ModelProto>, node 'custom' (Fancy)
+  help: export the model without it: do this part of the work before or behind the network"""
     )
 
 
