@@ -178,9 +178,9 @@ def _number(value: Any, kind: TensorType) -> int | float | bool:
         with np.errstate(over="ignore"):
             return float(np.asarray(value, elem.dtype))
     low, high = elem.range
-    if not whole or not low <= value <= high:  # type: ignore[operator]
+    if not whole or not low <= value <= high:
         raise ValueError(f"{elem.storage} holds whole numbers from {low} to {high}, not {value}")
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def open_safetensors(path: str | Path) -> Mapping[str, Callable[[], np.ndarray[Any, Any]]]:

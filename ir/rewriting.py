@@ -14,159 +14,23 @@ match that got furthest and its reason. Ops made by a rule get the locations of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ranvier.ir.core import Builder, Graph, Module, Op, Value, replace_uses
+from ranvier.ir.core import Graph, Module, Op, Value, replace_uses
 from ranvier.ir.diagnostics import error
-from ranvier.ir.locations import derive
-from ranvier.ir.resources import Resource
-from ranvier.ir.types import TensorType
+from ranvier.ir.locations import derive, describe
+from ranvier.ir.matching import Match, NoMatch, Pattern, Rule, const, graph_of, match, matches, maybe, op, users, var
 
+__all__ = [
+    "Application", "Match", "Miss", "NoMatch", "Pattern", "RewriteLog", "Rule", "apply_rules", "const", "erase_dead",
+    "match", "matches", "maybe", "op", "rewrite", "users", "var",
+]  # fmt: skip
 
-class NoMatch(Exception):
-    """A rule does not apply here; the text is the reason, for people."""
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """A node of a pattern: a kind of op with operand patterns, or a leaf that binds a value."""
-
-    ops: tuple[type[Op], ...] = ()
-    operands: tuple[Pattern, ...] = ()
-    bind: str = ""
-    uses: int | None = None
-    constant: bool = False
-    optional: bool = False
-    commute: bool = False
-    where: tuple[tuple[str, Any], ...] = ()
-
-    def __str__(self) -> str:
-        return "|".join(o.name for o in self.ops) if self.ops else self.bind or "_"
-
-
-def op(
-    kind: type[Op] | tuple[type[Op], ...],
-    *operands: Pattern,
-    bind: str = "",
-    uses: int | None = None,
-    commute: bool = False,
-    **where: Any,
-) -> Pattern:
-    """An op of a class (or one of several) whose first operands match; `uses` bounds the users of its result, `commute`
-    also tries the first two operands swapped, other keywords are attributes that must be equal."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    return Pattern(kinds, operands, bind, uses, commute=commute, where=tuple(where.items()))
-
-
-def var(name: str = "") -> Pattern:
-    """Any value; the same name twice must be the same value."""
-    return Pattern(bind=name)
-
-
-def const(name: str = "") -> Pattern:
-    """A resource of the module."""
-    return Pattern(bind=name, constant=True)
-
-
-def maybe(pattern: Pattern) -> Pattern:
-    """An operand that may be left out; binds None then."""
-    return Pattern(
-        pattern.ops,
-        pattern.operands,
-        pattern.bind,
-        pattern.uses,
-        pattern.constant,
-        True,
-        pattern.commute,
-        pattern.where,
-    )
-
-
-class Match:
-    """What a pattern bound, and how a rule builds its replacement."""
-
-    def __init__(self, module: Module, root: Op):
-        self.module, self.root = module, root
-        self.values: dict[str, Value | None] = {}
-        self.ops: dict[str, Op] = {}
-        self.matched: list[Op] = []
-        self.builder = Builder(_graph(root), before=root)
-
-    def __getitem__(self, name: str) -> Value:
-        value = self.values[name]
-        if value is None:
-            raise NoMatch(f"{name} is left out")
-        return value
-
-    def get(self, name: str) -> Value | None:
-        """A bound value, None where an optional operand is left out."""
-        return self.values.get(name)
-
-    def op(self, name: str) -> Any:
-        """A bound op."""
-        return self.ops[name]
-
-    def array(self, name: str) -> np.ndarray[Any, Any]:
-        """The array of a bound constant."""
-        return self.module.array(self[name])
-
-    def require(self, condition: bool, reason: str) -> None:
-        """Go on only if the condition holds; the reason is shown to who asks why a rule did not fire."""
-        if not condition:
-            shown = {k: repr(v) for k, v in self.values.items()}
-            raise NoMatch(reason.format(**shown) if "{" in reason else reason)
-
-    def sole_use(self, name: str) -> bool:
-        """Whether a bound value has one user only, in every graph of the module."""
-        value = self.values.get(name)
-        return value is None or users(self.module, value) <= 1
-
-    def new(self, kind: type[Op], *operands: Value | None, name: str = "", **attributes: Any) -> Any:
-        """Insert an op before the root; returns its result, or a tuple of results."""
-        return self.builder(kind, *operands, name=name, **attributes)
-
-    def constant(self, array: Any, like: str = "", hint: str = "c") -> Value:
-        """A new resource; named after the bound constant `like`, with its element type."""
-        base = self.values.get(like) if like else None
-        if base is None or base.resource is None:
-            return self.builder.constant(np.asarray(array), hint)
-        array = np.asarray(array).astype(base.type.elem.dtype)
-        kind = TensorType(tuple(int(d) for d in array.shape), base.type.elem)
-        facts = tuple(f for f in self.module.resource(base.resource).facts if f.sticky)
-        if facts and kind.shape != base.type.shape:
-            raise error("dropped-fact", f"${base.resource} has a {facts[0].word} that its new shape cannot keep")
-        made = self.module.add(Resource(kind, array, facts=facts), base.resource, instead_of=base.resource)
-        return self.builder.graph.constant(made)
-
-
-def users(module: Module, value: Value) -> int:
-    """How many operands use a value; for a resource, over all graphs."""
-    if value.resource is None:
-        return len(value.uses)
-    return sum(len(g.constant(value.resource).uses) for g in module.graphs.values())
-
-
-def _graph(op_: Op) -> Graph:
-    assert op_.graph is not None
-    return op_.graph
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rewrite: its algebra (its name), its pattern, and what builds the replacement."""
-
-    algebra: str
-    pattern: Pattern
-    build: Callable[[Match], Value | Sequence[Value] | None]
-
-    @property
-    def name(self) -> str:
-        """The function's name, for short listings."""
-        return str(getattr(self.build, "__name__", "rule"))
+# A value with more users than this is shared by design: its users are tried again in the next round only.
+NEAR = 16
 
 
 def rewrite(algebra: str, pattern: Pattern) -> Callable[[Callable[[Match], Any]], Rule]:
@@ -216,181 +80,139 @@ class RewriteLog:
             self.misses[rule.algebra] = Miss(rule.name, rule.algebra, matched, repr(root), reason)
 
 
-class _Fail(Exception):
-    def __init__(self, reason: str):
-        self.reason = reason
-
-
-def match(module: Module, rule: Rule, root: Op) -> Match:
-    """Match a rule at an op; raises NoMatch, whose `matched` counts the pattern nodes that did match."""
-    m = Match(module, root)
-    try:
-        _match_op(m, rule.pattern, root)
-    except _Fail as why:
-        miss = NoMatch(why.reason)
-        miss.matched = len(m.matched)  # type: ignore[attr-defined]
-        raise miss from None
-    return m
-
-
-def _match_op(m: Match, pattern: Pattern, op_: Op) -> None:
-    if not isinstance(op_, pattern.ops):
-        raise _Fail(f"{op_!r} is no {pattern}")
-    if pattern.uses is not None and len(op_.result.uses) > pattern.uses:
-        raise _Fail(f"{op_.result!r} has {len(op_.result.uses)} uses; the rule allows {pattern.uses}")
-    for key, wanted in pattern.where:
-        if op_.attributes.get(key) != wanted:
-            raise _Fail(f"{op_!r} has {key}={op_.attributes.get(key)!r}, not {wanted!r}")
-    m.matched.append(op_)
-    operands = op_.operands
-    orders = [list(range(len(operands)))]
-    if pattern.commute and len(operands) >= 2:
-        orders.append([1, 0, *range(2, len(operands))])
-    saved = dict(m.values), dict(m.ops), list(m.matched)
-    last: _Fail | None = None
-    for order in orders:
-        m.values, m.ops, m.matched = dict(saved[0]), dict(saved[1]), list(saved[2])
-        try:
-            for i, sub in enumerate(pattern.operands):
-                _match_value(m, sub, operands[order[i]] if i < len(operands) else None, op_)
-        except _Fail as why:
-            last = why
-            continue
-        if pattern.bind:
-            m.ops[pattern.bind] = op_
-            m.values[pattern.bind] = op_.result
-        return
-    assert last is not None
-    raise last
-
-
-def _match_value(m: Match, pattern: Pattern, value: Value | None, user: Op) -> None:
-    if value is None:
-        if not pattern.optional:
-            raise _Fail(f"{user!r} has no operand for {pattern}")
-        if pattern.bind:
-            m.values[pattern.bind] = None
-        return
-    if pattern.constant and value.resource is None:
-        raise _Fail(f"{value!r}, an operand of {user!r}, is no constant")
-    if pattern.ops:
-        if value.op is None or value.index != 0:
-            raise _Fail(f"{value!r}, an operand of {user!r}, does not come from {pattern}")
-        _match_op(m, pattern, value.op)
-        return
-    if pattern.bind:
-        if pattern.bind in m.values and m.values[pattern.bind] is not value:
-            raise _Fail(f"{pattern.bind} would be both {m.values[pattern.bind]!r} and {value!r}")
-        m.values[pattern.bind] = value
-
-
 def apply_rules(module: Module, rules: Iterable[Rule], by: str, *, limit: int = 64) -> RewriteLog:
     """Apply rules everywhere until none fires; `by` names the pass in locations.
 
-    Each op is tried once, and again when an operand or user of it changed. Raises RanvierError when one place is
-    rewritten more than `limit` times: the rules then undo each other.
+    Each op is tried once, and again when an operand or user of it changed; rounds over all ops go on until one changes
+    nothing. Raises RanvierError when one place is rewritten more than `limit` times without becoming smaller: the
+    rules then undo each other.
     """
     log = RewriteLog()
-    table: dict[type[Op], list[Rule]] = {}
-    for rule in rules:
-        for kind in rule.pattern.ops:
-            table.setdefault(kind, []).append(rule)
-    for graph in module.graphs.values():
-        _Driver(module, graph, table, by, log, limit).run()
+    driver = _Driver(module, tuple(rules), by, log, limit)
+    before = -1
+    while len(log.applied) > before:
+        before = len(log.applied)
+        for graph in list(module.graphs.values()):
+            driver.sweep(graph)
     return log
 
 
 class _Driver:
-    def __init__(
-        self, module: Module, graph: Graph, table: dict[type[Op], list[Rule]], by: str, log: RewriteLog, limit: int
-    ):
-        self.module, self.graph, self.table, self.by, self.log, self.limit = module, graph, table, by, log, limit
-        self.work: dict[Op, None] = dict.fromkeys(graph.ops)
-        self.budget = limit * max(64, len(self.work))
+    def __init__(self, module: Module, rules: tuple[Rule, ...], by: str, log: RewriteLog, limit: int):
+        self.module, self.rules, self.by, self.log, self.limit = module, rules, by, log, limit
+        self.table: dict[type[Op], list[Rule]] = {}
+        self.work: deque[Op] = deque()
+        self.waiting: set[Op] = set()
+        # how often a place was rewritten without becoming smaller
+        self.turns: dict[Op, int] = {}
+        self.budget = limit * max(64, sum(map(len, module.graphs.values())))
 
-    def run(self) -> None:
+    def sweep(self, graph: Graph) -> None:
+        """Try every op of a graph, and again those near a change."""
+        for root in graph.ops:
+            self._later(root)
         while self.work:
-            root = next(iter(self.work))
-            del self.work[root]
-            if root.graph is not self.graph:
-                continue
-            for rule in self._rules(root):
-                if self._try(rule, root):
-                    break
+            root = self.work.popleft()
+            self.waiting.discard(root)
+            if root.graph is graph:
+                any(self._try(rule, root) for rule in self._rules(type(root)))
 
-    def _rules(self, root: Op) -> list[Rule]:
-        found = self.table.get(type(root))
-        if found is not None:
-            return found
-        rules = [r for kind, rs in self.table.items() if isinstance(root, kind) for r in rs]
-        self.table[type(root)] = rules
-        return rules
+    def _later(self, root: Op) -> None:
+        if root not in self.waiting:
+            self.waiting.add(root)
+            self.work.append(root)
+
+    def _rules(self, kind: type[Op]) -> list[Rule]:
+        if kind not in self.table:
+            self.table[kind] = [r for r in self.rules if issubclass(kind, r.pattern.ops)]
+        return self.table[kind]
 
     def _try(self, rule: Rule, root: Op) -> bool:
         try:
-            m = match(self.module, rule, root)
+            for m in matches(self.module, rule, root):
+                try:
+                    places = {o.place for o in m.matched}
+                    m.require(len(places) == 1, "the ops are placed on different targets")
+                    made = rule.build(m)
+                except NoMatch as why:
+                    if m.builder.created:
+                        raise error("limit", f"rule {rule.name} gave up after it had built ops: {why}") from None
+                    self.log.missed(rule, len(m.matched) + 1, root, str(why))
+                    continue
+                if made is None:
+                    continue
+                self._replace(rule, root, m, [made] if isinstance(made, Value) else list(made))
+                return True
         except NoMatch as why:
             self.log.missed(rule, getattr(why, "matched", 0), root, str(why))
-            return False
-        try:
-            made = rule.build(m)
-        except NoMatch as why:
-            if m.builder.created:
-                raise error("limit", f"rule {rule.name} gave up after it had built ops: {why}") from None
-            self.log.missed(rule, len(m.matched) + 1, root, str(why))
-            return False
-        if made is None:
-            return False
-        self._replace(rule, root, m, [made] if isinstance(made, Value) else list(made))
-        self.budget -= 1
-        if self.budget < 0:
-            raise error(
-                "limit",
-                f"the rules of {self.by} undo each other at {root!r}",
-                help="use fixpoint only with rules that shrink",
-            )
-        return True
+        return False
 
     def _replace(self, rule: Rule, root: Op, m: Match, values: list[Value]) -> None:
-        location = derive(self.by, [o.location for o in m.matched])
-        for made in m.builder.created:
-            made.location = location if made.location is None else made.location
-        name = repr(root)
         for old, new in zip(root.results, values, strict=True):
             if old.type != new.type:
                 raise error(
                     "stale-type",
                     f"rule {rule.name} would replace {old!r}: {old.type} by {new!r}: {new.type}",
-                    where=name,
+                    where=describe(root.location),
                 )
+        at, names, created = repr(root), [r.name for r in root.results], m.builder.created
+        location = derive(self.by, [o.location for o in m.matched])
+        for made in created:
+            made.location = made.location or location
+            made.place = root.place
+        for old, new in zip(root.results, values, strict=True):
             for user in old.users:
-                self.work[user] = None
+                self._later(user)
             replace_uses(old, new)
-        names = [r.name for r in root.results]
-        erase_dead(root, self.work)
+        gone = erase_dead(root)
+        self._keep_facts(gone, values, at)
         for wanted, new in zip(names, values, strict=True):
-            if new.op is not None and new.op in m.builder.created:
-                self.graph.rename(new, wanted)
-        for made in m.builder.created:
-            self.work[made] = None
-            for v in made.arguments:
-                if v.op is not None:
-                    self.work[v.op] = None
-        self.log.applied.append(Application(rule.name, rule.algebra, name, tuple(repr(o) for o in m.builder.created)))
+            if new.op is not None and new.op in created:
+                graph_of(new.op).rename(new, wanted)
+        for op_ in (*created, *gone):
+            for value in op_.arguments:
+                # what lost a user, or has a new one: its op and its users may match now
+                for near in (value.op, *(value.users if len(value.uses) <= NEAR else ())):
+                    if near is not None and near.graph is not None:
+                        self._later(near)
+        for made in created:
+            self._later(made)
+        self._count(rule, m, created, gone, at)
+        self.log.applied.append(Application(rule.name, rule.algebra, at, tuple(repr(o) for o in created)))
+
+    def _keep_facts(self, gone: list[Op], values: list[Value], at: str) -> None:
+        """Facts on ops that are erased go to the op that takes their place."""
+        facts = tuple(dict.fromkeys(f for op_ in gone for f in op_.facts))
+        heir = next((v.op for v in values if v.op is not None), None)
+        if heir is not None:
+            have = {f.subject for f in heir.facts}
+            heir.facts += tuple(f for f in facts if f.subject not in have)
+        elif sticky := [f.word for f in facts if f.sticky]:
+            raise error("dropped-fact", f"{at} has a {sticky[0]} that no op takes over")
+
+    def _count(self, rule: Rule, m: Match, created: list[Op], gone: list[Op], at: str) -> None:
+        turns = max(self.turns.get(o, 0) for o in m.matched) + (len(created) >= len(gone))
+        for made in created:
+            self.turns[made] = turns
+        self.budget -= 1
+        if turns > self.limit or self.budget < 0:
+            raise error(
+                "limit",
+                f"the rules of {self.by} undo each other at {at}; the last one was {rule.name}: {rule.algebra}",
+                where=describe(m.root.location),
+                help="of two rules that undo each other, keep one",
+            )
 
 
-def erase_dead(root: Op, touched: dict[Op, None] | None = None) -> int:
-    """Erase an op without users, and then the producers that lost their last user; returns how many."""
-    count, stack = 0, [root]
+def erase_dead(root: Op) -> list[Op]:
+    """Erase an op without users, and then the producers that lost their last user; returns what was erased."""
+    gone: list[Op] = []
+    stack = [root]
     while stack:
         op_ = stack.pop()
         if op_.graph is None or any(r.uses for r in op_.results) or op_.name == "core.return":
             continue
-        producers = [v.op for v in op_.arguments if v.op is not None]
         op_.graph.erase(op_)
-        count += 1
-        for p in producers:
-            if touched is not None:
-                touched[p] = None
-            stack.append(p)
-    return count
+        gone.append(op_)
+        stack += [v.op for v in op_.arguments if v.op is not None]
+    return gone
