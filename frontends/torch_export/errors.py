@@ -33,7 +33,7 @@ class Findings:
     others: list[Diagnostic] = field(default_factory=list)
 
     def unsupported(self, op: str, why: Unsupported, where: str) -> None:
-        """Note a node whose op, or whose form of it, is not imported."""
+        """Note a node whose op, or whose form of it, is not imported; `op` begins the message."""
         key = (why.code, op, why.reason, why.help)
         self.groups.setdefault(key, {})[where] = None
         self.counts[key] = self.counts.get(key, 0) + 1
@@ -55,4 +55,4 @@ class Findings:
         many = f" ({count} times)" if count > 1 else ""
         notes = [f"also at {place}" for place in places[1:SHOWN]]
         notes += [f"and {len(places) - SHOWN} lines more"] if len(places) > SHOWN else []
-        return Diagnostic(code, f"`{op}` {reason}{many}", places[0], help, notes=tuple(notes))
+        return Diagnostic(code, f"{op} {reason}{many}", places[0], help, notes=tuple(notes))

@@ -146,7 +146,8 @@ def _run_once(model: Any, inputs: tuple[Any, ...]) -> None:
     import torch
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             model(*inputs)
     except Exception as why:
         shapes = ", ".join(f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}" for x in inputs)

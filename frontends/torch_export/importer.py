@@ -59,9 +59,7 @@ class Importer:
         self.findings = Findings()
         self.interface = Interface(program)
         self.folder = Folder(self.symbols)
-        self.names = Names(
-            n for n in program.graph.nodes if n.op == "call_function" and n.target is not operator.getitem
-        )
+        self.names = Names(filter(self._computes, program.graph.nodes))
         self.values: dict[Any, Any] = {}
         self.resources: dict[Any, Value] = {}
 
@@ -80,6 +78,12 @@ class Importer:
         self.module.resources = {k: r for k, r in self.module.resources.items() if k in used}
         self.module.facts += tuple(map(Note, [*notes, *self.interface.notes]))
         return self.module.verify()
+
+    def _computes(self, node: Any) -> bool:
+        """Whether a node computes something of the inputs: no size, no part of a tuple, no transposed weight."""
+        if node.op != "call_function" or node.target is operator.getitem or not _is_tensor(node.meta.get("val")):
+            return False
+        return not all(n.name in self.interface.tensors for n in node.all_input_nodes)
 
     # -- inputs, parameters, outputs -----------------------------------------------------------------------------------
     def _inputs(self) -> None:
@@ -118,12 +122,15 @@ class Importer:
         self.builder.location = place
         try:
             self.values[node] = self._result(node, name)
+            return
         except Unsupported as why:
-            self.findings.unsupported(f"aten.{name}" if "::" not in name else name, why, describe(place))
-        except _Poisoned:
-            pass  # an operand was not imported; that was already found
+            self.findings.unsupported(f"`{name}`" if "::" in name else f"`aten.{name}`", why, describe(place))
         except RanvierError as why:
             self.findings.add(why.diagnostics)
+        try:  # go on with a value that nothing computes, to find what else cannot be imported
+            self.values[node] = self._stand_in(node.meta["val"])
+        except RanvierError:
+            raise self.findings.error() from None
 
     def _result(self, node: Any, name: str) -> Any:
         if node.target is operator.getitem:
@@ -139,11 +146,10 @@ class Importer:
 
     def _item(self, node: Any) -> Value:
         source, index = node.args
-        if source not in self.values:
-            raise _Poisoned
         value = self.values[source][index]
         if value is None:
-            raise Unsupported(f"gives a result (number {index}) of {overload_name(source.target)} that is not imported")
+            op = overload_name(source.target)
+            raise Unsupported(f"takes result {index} of {op}, which is not imported", "use the first result alone")
         out: Value = value
         return out
 
@@ -170,8 +176,6 @@ class Importer:
 
     def value(self, node: Any) -> Value:
         """The value of a node; a parameter becomes a resource on first use."""
-        if node not in self.values:
-            raise _Poisoned
         found = self.values[node]
         if isinstance(found, _Held):
             resource = resource_of(found.tensor, f"${found.path or node.name}", private=self.private)
@@ -189,6 +193,12 @@ class Importer:
     def constant(self, array: np.ndarray[Any, Any], hint: str) -> Value:
         """An array made by a handler as a value."""
         return self.resource(Resource.of(array), ("array", array.dtype.str, array.shape, array.tobytes()), hint)
+
+    def _stand_in(self, fake: Any) -> Any:
+        """A value (or several) of the type that torch says, for what was not imported."""
+        if isinstance(fake, tuple | list):
+            return tuple(None if f is None else self._stand_in(f) for f in fake)
+        return Value(TensorType(self.symbols.shape(fake.shape), element_of(fake.dtype, "a result")), "unknown")
 
     def _check(self, node: Any, out: Any) -> None:
         """What the handler built has the shape and element type that torch says."""
@@ -215,10 +225,6 @@ class _Held:
 
     def __init__(self, tensor: Any, path: str):
         self.tensor, self.path = tensor, path
-
-
-class _Poisoned(Exception):
-    """An operand could not be imported."""
 
 
 def erase_unused(graph: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import dropwhile
 from typing import Any
 
+from ranvier.frontends.torch_export.constants import identity
 from ranvier.frontends.torch_export.errors import Findings, Unsupported
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -33,6 +34,10 @@ class Interface:
             findings.unsupported(what, why, "")
 
     def _read_inputs(self) -> None:
+        # torch keeps one of the names of a shared parameter, the last: the first is where the model defines it
+        first_names: dict[Any, str] = {}
+        for key, tensor in self.program.state_dict.items():
+            first_names.setdefault(identity(tensor), key)
         for spec in self.program.graph_signature.input_specs:
             kind, name, target = spec.kind.name, getattr(spec.arg, "name", ""), spec.target
             if kind == "USER_INPUT":
@@ -44,7 +49,8 @@ class Interface:
                     why = Unsupported("is no tensor", "give a number or a tensor, and export again")
                     self.problems.append((f"input {name}", why))
             elif kind == "PARAMETER" or (kind == "BUFFER" and spec.persistent):
-                self.tensors[name] = (self.program.state_dict[target], target, False)
+                tensor = self.program.state_dict[target]
+                self.tensors[name] = (tensor, first_names[identity(tensor)], False)
             elif kind == "BUFFER":
                 self.tensors[name] = (self.program.constants[target], target, False)
             elif kind == "CONSTANT_TENSOR":

@@ -46,12 +46,14 @@ def location(node: Any, source: str) -> Location:
 
 
 class Names:
-    """Hints for value names: `layer1_0_conv1` for a module that is one op, `layer1_0_add` for an op of a larger one."""
+    """Hints for value names: `layer1_0_conv1` for a module that is one op, `layer1_0_add` for an op of a larger one.
+
+    `nodes` are those that compute something of the inputs.
+    """
 
     def __init__(self, nodes: Iterable[Any]):
-        self.counts: Counter[tuple[str, str]] = Counter()
-        for node in nodes:
-            self.counts[self._call(node)] += 1
+        self.nodes = set(nodes)
+        self.counts = Counter(map(self._call, self.nodes))
 
     @staticmethod
     def _call(node: Any) -> tuple[str, str]:
@@ -63,7 +65,7 @@ class Names:
         """The hint for a result of `op`, such as `nn.conv`, that `node` gives."""
         path, kind = module_path(node)
         prefix = path.replace(".", "_")
-        if kind.startswith("torch.nn.") and self.counts[self._call(node)] == 1:
+        if kind.startswith("torch.nn.") and node in self.nodes and self.counts[self._call(node)] == 1:
             return prefix
         short = op.split(".")[-1]
         return f"{prefix}_{short}" if prefix else short
