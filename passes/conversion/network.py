@@ -95,8 +95,6 @@ class Converter:
     def build(self) -> list[Row]:
         """Replace `@main` by the spiking network; returns the coverage report."""
         source, module = self.source, self.module
-        position = list(module.graphs).index("main")
-        others = {n: g for n, g in module.graphs.items() if n != "main"}
         del module.graphs["main"]
         self.target = module.new_graph("main")
         self.b = Builder(self.target)
@@ -112,9 +110,6 @@ class Converter:
         self.b.location = last.location
         outputs = [self._output(self._get(v), i) for i, v in enumerate(last.arguments)]
         self.b.returns(*outputs, names=last.attributes["names"], roles=last.attributes["roles"])
-        names = list(others)
-        names.insert(position, "main")
-        module.graphs = {n: self.target if n == "main" else others[n] for n in names}
         return self.rows
 
     # -- values ----------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
         error = ((_counts(centers / unit, steps, v0, low_slope) * unit - centers) ** 2 * counts).sum(1)
         better = error < best
         best, found = np.where(better, error, best), np.where(better, theta, found)
-    return found
+    return np.asarray(found)
 
 
 def _counts(levels: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
@@ -79,12 +79,12 @@ def _counts(levels: Array, steps: int, v0: float, low_slope: Array | None) -> Ar
     """
     up = np.floor(levels + np.float32(v0))
     if low_slope is None:
-        return np.clip(up, 0, steps)
+        return np.asarray(np.clip(up, 0, steps))
     if np.all(low_slope == 1):
-        return np.clip(up, -steps, steps)
+        return np.asarray(np.clip(up, -steps, steps))
     slope = low_slope.reshape(-1, 1) if len(low_slope) == len(levels) else low_slope.mean()
     down = np.minimum(np.ceil(levels + slope * np.float32(v0)), 0)
-    return np.clip(np.where(levels < 0, down, up), -steps, steps)
+    return np.asarray(np.clip(np.where(levels < 0, down, up), -steps, steps))
 
 
 def check_kind(kind: str) -> str:

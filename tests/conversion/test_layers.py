@@ -289,7 +289,8 @@ def test_the_first_layer_runs_once() -> None:
     ann = around(RELU_FORMS["relu"])
     snn = converted(ann, X, steps=8)
     first, second = ops_named(snn, "nn.conv")
-    assert first.result.type.time is None and len(first.arguments) == 3, "with its bias"
+    assert first.result.type.time is None
+    assert len(first.arguments) == 3, "the first convolution keeps its bias"
     assert second.result.type.time == 8
     assert len(second.arguments) == 2
     assert ops_named(snn, "core.repeat")[0].operands[0] is first.result
