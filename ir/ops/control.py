@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.ir.core import Graph, Op
 from ranvier.ir.fields import ListOf, TypeKind
 from ranvier.ir.schema import attribute, flag, graph_ref, operand, variadic
-from ranvier.ir.types import TensorType, Type
+from ranvier.ir.types import TensorType, Type, tensor
 
 
 class Call(Op, name="core.call"):
@@ -21,7 +21,7 @@ class Call(Op, name="core.call"):
 
     def infer(self, *types: Any) -> tuple[Type, ...]:
         """See Op; checked against the callee where the module is known."""
-        check_callee(self, self.graph_name, self.operands, self.types)
+        check_callee(self, self.graph_name, types, self.types)
         return self.types
 
     def evaluate(self, interpreter: Any, arrays: list[Any]) -> tuple[Any, ...]:
@@ -42,10 +42,11 @@ class If(Op, name="core.if"):
     def infer(self, condition: Any, *types: Any) -> tuple[Type, ...]:
         """See Op."""
         rank = 1 if self.per_sample else 0
-        if not isinstance(condition, TensorType) or condition.elem.storage != "i1" or condition.rank > rank:
+        timed = condition.time is not None
+        if not isinstance(condition, TensorType) or condition.elem.storage != "i1" or condition.rank > rank or timed:
             raise self.fail("type-mismatch", f"needs an i1 condition of {rank} axes, not {condition}")
         for name in (self.then, self.otherwise):
-            check_callee(self, name, self.operands[1:], self.types)
+            check_callee(self, name, types, self.types)
         return self.types
 
     def evaluate(self, interpreter: Any, arrays: list[Any]) -> tuple[Any, ...]:
@@ -78,6 +79,7 @@ class Loop(Op, name="core.loop"):
             raise self.fail("type-mismatch", f"needs an integer scalar as trip count, not {trip}")
         if len(types) < len(self.types):
             raise self.fail("wrong-operands", f"carries {len(self.types)} values but was given {len(types)}")
+        check_callee(self, self.body, (tensor(dtype="i64"), *types), (tensor(dtype="i1"), *self.types))
         return self.types
 
     def evaluate(self, interpreter: Any, arrays: list[Any]) -> tuple[Any, ...]:
@@ -101,14 +103,13 @@ def callees(op: Op) -> list[str]:
     return [op.body] if isinstance(op, Loop) else []
 
 
-def check_callee(op: Op, name: str, operands: list[Any], types: tuple[Any, ...]) -> None:
+def check_callee(op: Op, name: str, have: tuple[Any, ...], types: tuple[Any, ...]) -> None:
     """Raise RanvierError when a call does not fit its graph; silent while the module is not yet whole."""
     module = op.graph.module if op.graph is not None else None
     graph: Graph | None = module.graphs.get(name) if module is not None else None
     if graph is None or graph.last is None or graph.last.name != "core.return":
         return
     want = [a.type for a in graph.args]
-    have = [None if v is None else v.type for v in operands]
     if len(want) != len(have) or any(h is None or not fits(h, w) for h, w in zip(have, want, strict=True)):
         raise op.fail(
             "type-mismatch",

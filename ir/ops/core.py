@@ -10,7 +10,7 @@ from ranvier.ir.core import Op, require_tensor
 from ranvier.ir.fields import Enum, ListOf, Text
 from ranvier.ir.schema import attribute, integer, operand, variadic
 from ranvier.ir.timing import StatefulOp
-from ranvier.ir.types import SpikesType, TensorType, Type
+from ranvier.ir.types import SpikesType, TensorType, Type, same_dim, show_shape
 
 
 class Return(Op, name="core.return", results=()):
@@ -45,6 +45,11 @@ class Delay(StatefulOp, name="core.delay"):
             raise self.fail("spikes-misused", f"spikes of {x.code} may not be delayed")
         if not isinstance(x, SpikesType):
             require_tensor(self, "x", x)
+        if init.time is not None or isinstance(init, SpikesType):
+            raise self.fail("time-mismatch", f"begins with {init}", "the initial value has no time")
+        ends = x.shape[x.rank - init.rank :] if init.rank <= x.rank else ()
+        if len(ends) != init.rank or not all(d == 1 or same_dim(d, e) for d, e in zip(init.shape, ends, strict=True)):
+            raise self.fail("shape-mismatch", f"begins with {show_shape(init.shape)} but gives {show_shape(x.shape)}")
         return x  # type: ignore[no-any-return]
 
     def init_from(self, init: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.ir.codes.neurons import ATan, EarlyFire, FireRule, LayerSync, Stepwise
 from ranvier.ir.core import require_tensor
 from ranvier.ir.elements import elem
-from ranvier.ir.ops.snn import scale_of, spikes_type, spread_bias
+from ranvier.ir.ops.snn import check_parameter, scale_of, spikes_type, spread_bias
 from ranvier.ir.schema import element, enum, integer, operand, optional, real, record
 from ranvier.ir.timing import StatefulOp
 from ranvier.ir.types import StateType, Type
@@ -59,10 +59,9 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
             raise self.fail(
                 "bad-value", f"has a refractory time under schedule {self.schedule}", "only stepwise neurons may"
             )
-        channels = kind.shape[1] if kind.rank > 1 else 1
         for field, p in zip(self.operand_fields[1:], params, strict=True):
-            if p is not None and p.rank == 1 and isinstance(channels, int) and p.shape[0] not in (1, channels):
-                raise self.fail("shape-mismatch", f"has {p.shape[0]} numbers as {field.name} for {channels} channels")
+            if p is not None:
+                check_parameter(self, field.name, p, kind, channels=field.name != "count0")
         state = StateType(kind.shape, kind.elem)
         return spikes_type(self, self.elem, self.code, kind.shape, kind.time), state, state
 

@@ -13,7 +13,7 @@ from ranvier.ir.fields import Integer, option
 from ranvier.ir.records import Record
 from ranvier.ir.schema import element, integer, operand, optional, record, steps, text
 from ranvier.ir.timing import StatefulOp, WindowedOp
-from ranvier.ir.types import SpikesType, TensorType, Type
+from ranvier.ir.types import SpikesType, TensorType, Type, same_dim, show_shape
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,30 @@ def spikes_of(op: Op, what: str, kind: Any) -> SpikesType:
     return kind
 
 
+def check_parameter(op: Op, what: str, kind: Any, current: TensorType, *, channels: bool = True) -> None:
+    """Raise RanvierError unless a parameter broadcasts to the current, or has one number a channel (axis 1)."""
+    if isinstance(kind, SpikesType) or kind.elem != current.elem:
+        raise op.fail("type-mismatch", f"needs {what} in {current.elem}, not {kind}", "core.cast makes it")
+    if kind.time is not None:
+        raise op.fail("time-mismatch", f"has a {what} that changes over time", "it is one value for all steps")
+    if channels and kind.rank == 1 and current.rank > 1:
+        if kind.shape[0] != 1 and not same_dim(kind.shape[0], current.shape[1]):
+            raise op.fail("shape-mismatch", f"has {kind.shape[0]} numbers as {what} for {current.shape[1]} channels")
+        return
+    ends = current.shape[current.rank - kind.rank :]
+    if kind.rank > current.rank or not all(d == 1 or same_dim(d, e) for d, e in zip(kind.shape, ends, strict=True)):
+        shapes = f"{show_shape(kind.shape)} to {show_shape(current.shape)}"
+        raise op.fail("shape-mismatch", f"has a {what} that does not broadcast from {shapes}")
+
+
+def check_offset(op: Op, kind: Any) -> None:
+    """Raise RanvierError unless an operand that counts steps is an integer scalar, or left out."""
+    if kind is not None and (
+        not isinstance(kind, TensorType) or kind.rank or kind.elem.is_float or kind.time is not None
+    ):
+        raise op.fail("type-mismatch", f"needs an integer scalar as offset, not {kind}")
+
+
 class Encode(StatefulOp, name="snn.encode"):
     """Real values to spikes of a code: the first door. Values are divided by the element's scale."""
 
@@ -111,6 +135,7 @@ class Encode(StatefulOp, name="snn.encode"):
         kind = require_tensor(self, "x", x)
         if kind.time is not None or not kind.elem.is_float:
             raise self.fail("type-mismatch", f"encodes real values without time, not {kind}")
+        check_offset(self, offset)
         return spikes_type(self, self.elem, self.code, kind.shape, self.steps)
 
     def init(self, moment: Any, x: Any, offset: Any) -> Any:
@@ -190,9 +215,13 @@ class BiasCurrent(StatefulOp, name="snn.bias_current"):
             raise self.fail(
                 "time-mismatch", "adds a current to a value without time", "give the linear op its bias back"
             )
-        channels = kind.shape[1] if kind.rank > 1 else 1
-        if bias.rank == 1 and isinstance(channels, int) and bias.shape[0] not in (channels, 1):
-            raise self.fail("shape-mismatch", f"has {bias.shape[0]} biases for {channels} channels")
+        check_parameter(self, "bias", bias, kind)
+        check_offset(self, offset)
+        if restart is not None:
+            if not isinstance(self.when, AtRestart):
+                raise self.fail("bad-value", f"has a restart operand with when={self.when}", "when=restart reads it")
+            if restart.elem.storage != "i1" or restart.time != kind.time or restart.rank > kind.rank:
+                raise self.fail("type-mismatch", f"needs bits over T={kind.time} as restart, not {restart}")
         return kind
 
     def init(self, moment: Any, *arrays: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import require_tensor
+from ranvier.ir.ops.checks import numbers
+from ranvier.ir.ops.snn import check_offset, check_parameter
 from ranvier.ir.schema import enum, integer, operand, optional, steps
 from ranvier.ir.timing import StatefulOp, WindowedOp
 from ranvier.ir.types import Dim, StateType, TensorType, Type
@@ -90,13 +92,19 @@ class Accumulate(StatefulOp, name="core.accumulate", results=("running", "state"
         """See Op."""
         kind = require_tensor(self, "x", x)
         _timed(self, kind)
+        numbers(self, kind, integers=self.mode != "mean")
+        if start is not None:
+            check_parameter(self, "start", start, kind, channels=False)
+        check_offset(self, offset)
         return kind, StateType(kind.shape, kind.elem)
 
     def init(self, moment: Any, x: Any, start: Any, offset: Any) -> Any:
         """See StatefulOp."""
         if start is not None:
             return np.broadcast_to(start, np.shape(x))
-        return np.full_like(x, -np.inf) if self.mode == "max" else np.zeros_like(x)
+        if self.mode != "max":
+            return np.zeros_like(x)
+        return np.full_like(x, -np.inf if x.dtype.kind not in "iu" else np.iinfo(x.dtype).min)
 
     def step(self, moment: Any, state: Any, x: Any, start: Any, offset: Any) -> tuple[Any, Any]:
         """See StatefulOp."""

@@ -83,8 +83,6 @@ def _neurons() -> Cases:
         compare="gt",
         exact=True,
     )
-    per_step = value(np.abs(d.dyadic(8, 1, 4)) + 0.125, time=True, constant=True)
-    yield case("theta_in_time", fire, x, per_step, **rate)
 
 
 def _signed_neurons() -> Cases:
