@@ -110,6 +110,11 @@ class Graph:
         """The value of a resource if this graph has asked for it, else None."""
         return self._constants.get(name)
 
+    def forget_constant(self, name: str) -> None:
+        """Drop the value of a resource that no op uses."""
+        self.check_mutable()
+        self._constants.pop(name, None)
+
     def rename_constant(self, name: str, new: str) -> None:
         """Follow a resource to its new name."""
         self.check_mutable()

@@ -26,6 +26,8 @@ class Module:
         self.facts: tuple[Fact, ...] = ()
         self.frozen = False
         self._wanted: dict[str, str] = {}
+        # where to go on counting for a fresh name, by hint
+        self._numbers: dict[str, int] = {}
 
     @property
     def main(self) -> Graph:
@@ -63,10 +65,11 @@ class Module:
         if not isinstance(resource, Resource):
             resource = Resource.of(resource)
         hint = "".join(c if c in NAME_CHARACTERS or c in "-/" else "_" for c in hint).strip("/.-_") or "c"
-        name, n = hint, 1
+        name, n = hint, self._numbers.get(hint, 1)
         while name in self.resources:
             n += 1
             name = f"{hint}_{n}"
+        self._numbers[hint] = n
         self.resources[name] = resource.renamed(name)
         if instead_of is not None:
             self._wanted[name] = self._wanted.get(instead_of, instead_of)

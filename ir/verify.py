@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, collect
+from ranvier.ir.facts import Fact
 from ranvier.ir.locations import describe
-from ranvier.ir.timing import WindowedOp, is_cycle, regions
-from ranvier.ir.types import SpikesType
+from ranvier.ir.timing import PureOp, StatefulOp, is_cycle, regions
+from ranvier.ir.types import DIM, SpikesType
 
 
 def verify(module: Module) -> None:
@@ -21,7 +22,9 @@ def findings(module: Module) -> Iterator[Diagnostic]:
     for graph in module.graphs.values():
         yield from _structure(module, graph)
         yield from _types(graph)
+        yield from _dims(graph)
         yield from _cycles(graph)
+    yield from _facts(module)
     yield from _calls(module)
     yield from _random_keys(module)
 
@@ -38,46 +41,83 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
         if value.name in names or not value.name:
             yield _found("duplicate-name", f"two values are called %{value.name}", value.op, graph)
         names.add(value.name)
+    every = {r for op in graph.ops for r in op.results}.union(graph.args)
     defined: set[Value] = set(graph.args)
+    before: Op | None = None
     for op in graph.ops:
+        if op.graph is not graph or op.prev is not before or any(r.op is not op for r in op.results):
+            yield _found("broken-use-list", f"{op!r} is not linked to its neighbours and results", op, graph)
         for index, v in enumerate(op.operands):
-            if v is None:
-                continue
-            if v.resource is not None:
-                if v.resource not in module.resources:
-                    yield _found(
-                        "unknown-name", f"{op!r} uses ${v.resource}, which the module does not have", op, graph
-                    )
-            elif v not in defined and not (op.name == "core.delay" and index == 0):
-                yield _found(
-                    "use-before-definition",
-                    f"{op!r} uses {v!r} before it is defined",
-                    op,
-                    graph,
-                    "only the first operand of core.delay may be defined later",
-                )
-            if (op, index) not in v.uses:
-                yield _found("broken-use-list", f"{v!r} does not list its use by {op!r}", op, graph)
+            yield from _operand(module, graph, op, index, v, defined, every)
         defined.update(op.results)
         if op.name == "core.return" and op.next is not None:
             yield _found("no-return", "core.return is not the last op", op, graph)
-    for v in defined:
+        before = op
+    for v in (*every, *graph.constants):
         for user, index in v.uses:
-            if user.graph is not graph or user.operands[index] is not v:
+            if user.graph is not graph or index >= len(user.operands) or user.operands[index] is not v:
                 yield _found("broken-use-list", f"{v!r} lists a use by {user!r} that is not there", user, graph)
-    for op in graph.ops:
-        if (
-            op.name == "core.delay"
-            and op.operands[0] not in defined
-            and not (op.operands[0] and op.operands[0].is_constant)
-        ):
-            yield _found("unknown-name", f"{op!r} delays a value that no op of the graph defines", op, graph)
     if graph.last is None or graph.last.name != "core.return":
         yield _found("no-return", "the graph does not end in core.return", graph.last, graph)
 
 
+def _operand(
+    module: Module, graph: Graph, op: Op, index: int, v: Value | None, defined: set[Value], every: set[Value]
+) -> Iterator[Diagnostic]:
+    if v is None:
+        if index < len(op.operand_fields) and op.operand_fields[index].role == "single":
+            yield _found("wrong-operands", f"{op!r} lacks its operand {op.operand_fields[index].name!r}", op, graph)
+        return
+    if (op, index) not in v.uses:
+        yield _found("broken-use-list", f"{v!r} does not list its use by {op!r}", op, graph)
+    if v.resource is not None:
+        resource = module.resources.get(v.resource)
+        if resource is None:
+            yield _found("unknown-name", f"{op!r} uses ${v.resource}, which the module does not have", op, graph)
+        elif resource.type != v.type:
+            yield _found("stale-type", f"{v!r} is {resource.type}, but {op!r} takes it as {v.type}", op, graph)
+        if graph.known_constant(v.resource) is not v:
+            yield _found("broken-use-list", f"{op!r} uses {v!r} of another graph", op, graph)
+    elif v not in every:
+        yield _found("unknown-name", f"{op!r} uses {v!r}, which no op of the graph defines", op, graph)
+    elif v not in defined and not (op.name == "core.delay" and index == 0):
+        yield _found(
+            "use-before-definition",
+            f"{op!r} uses {v!r} before it is defined",
+            op,
+            graph,
+            "only the first operand of core.delay may be defined later",
+        )
+
+
+def _dims(graph: Graph) -> Iterator[Diagnostic]:
+    """Dims that the text form could not hold."""
+    for v in graph.values:
+        for d in (*v.type.shape, 1 if v.type.time is None else v.type.time):
+            if not (d >= 0 if isinstance(d, int) else DIM.fullmatch(d)):
+                message = f"{v!r} has the dim {d!r}, which is no number, `?`, or symbol in capitals"
+                yield _found("shape-mismatch", message, v.op, graph, "import names of dims as symbols such as N")
+
+
+def _facts(module: Module) -> Iterator[Diagnostic]:
+    """Facts that name a resource which is not there."""
+    holders: list[tuple[str, tuple[Fact, ...]]] = [("the module", module.facts)]
+    holders += [(f"${name}", r.facts) for name, r in module.resources.items()]
+    for graph in module.graphs.values():
+        holders += [(repr(v), v.facts) for v in graph.values if v.facts]
+        holders += [(repr(op), op.facts) for op in graph.ops if op.facts]
+    for holder, facts in holders:
+        for fact in facts:
+            for name in fact.resources:
+                if name not in module.resources:
+                    message = f"the fact {fact.word} of {holder} names ${name}, which the module does not have"
+                    yield _found("unknown-name", message)
+
+
 def _types(graph: Graph) -> Iterator[Diagnostic]:
     for op in graph.ops:
+        if any(v is None and f.role == "single" for v, f in zip(op.operands, op.operand_fields, strict=False)):
+            continue  # named already
         try:
             inferred = op.infer_types()
         except RanvierError as why:
@@ -112,7 +152,7 @@ def _cycles(graph: Graph) -> Iterator[Diagnostic]:
         if not is_cycle(group):
             continue
         for op in group:
-            if isinstance(op, WindowedOp) or getattr(op, "windowed", False):
+            if not isinstance(op, PureOp | StatefulOp) or getattr(op, "windowed", False):
                 yield _found(
                     "delay-cycle",
                     f"{op!r} needs a whole window but lies on a cycle through core.delay",

@@ -17,11 +17,12 @@ def _uniform(r: Match, name: str) -> float:
     """The one number that a constant holds everywhere."""
     resource = r.module.resource(str(r[name].resource))
     r.require(resource.type.elem.is_float, f"{name} holds integers")
+    r.require(resource.size > 0, f"{name} is empty")
     if resource.splat is not None:
         return float(resource.splat)
     r.require(resource.available, f"the array of {name} is not at hand")
     array = resource.array
-    r.require(array.size > 0 and bool(np.all(array == array.flat[0])), f"{name} holds different numbers")
+    r.require(bool(np.all(array == array.flat[0])), f"{name} holds different numbers, or nan")
     return float(array.flat[0])
 
 
@@ -61,7 +62,7 @@ def clip_is_relu(r: Match) -> Value:
 def clip_of_clip(r: Match) -> Value:
     """Bounds meet where they overlap."""
     inner, outer = r.op("inner"), r.op("outer")
-    r.require(inner.low <= outer.high and outer.low <= inner.high, "the two ranges do not overlap")
+    r.require(max(inner.low, outer.low) <= min(inner.high, outer.high), "the two ranges do not overlap")
     out: Value = r.new(Clip, r["x"], low=max(inner.low, outer.low), high=min(inner.high, outer.high))
     return out
 
@@ -70,7 +71,7 @@ def clip_of_clip(r: Match) -> Value:
 def clip_of_relu(r: Match) -> Value:
     """ReLU6 as minimum(relu(x), 6)."""
     outer = r.op("outer")
-    r.require(outer.high >= 0, "the clip ends below zero")
+    r.require(outer.high >= max(outer.low, 0), "the clip ends below zero, or before it begins")
     out: Value = r.new(Clip, r["x"], low=max(outer.low, 0.0), high=outer.high)
     return out
 
@@ -79,7 +80,7 @@ def clip_of_relu(r: Match) -> Value:
 def relu_of_clip(r: Match) -> Value:
     """ReLU6 as relu(minimum(x, 6))."""
     inner = r.op("inner")
-    r.require(inner.high >= 0, "the clip ends below zero")
+    r.require(inner.high >= max(inner.low, 0), "the clip ends below zero, or before it begins")
     out: Value = r.new(Clip, r["x"], low=max(inner.low, 0.0), high=inner.high)
     return out
 
@@ -115,12 +116,30 @@ def select_positive(r: Match) -> Value:
     return out
 
 
-@rewrite("select(x < 0, 0, x) => relu(x)", op(Select, _POSITIVE, const("c"), var("x")))
+@rewrite(
+    "select(x < 0, 0, x) => relu(x); select(x < 0, a*x, x) => leaky_relu(x, a)",
+    op(Select, _POSITIVE, var("y"), var("x")),
+)
 def select_negative(r: Match) -> Value:
-    """ReLU written as masking what is negative."""
+    """ReLU and leaky ReLU written as masking what is negative."""
     _against_zero(r, "lt")
-    r.require(_uniform(r, "c") == 0, "what replaces negative values is not zero")
-    out: Value = r.new(Relu, r["x"])
+    out: Value
+    if r["y"].is_constant:
+        r.require(_uniform(r, "y") == 0, "what replaces negative values is not zero")
+        out = r.new(Relu, r["x"])
+        return out
+    out = r.new(LeakyRelu, r["x"], slope=_slope_of(r, r["y"]))
+    return out
+
+
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+
+
+@rewrite("c < x => x > c, and so on: constants stand on the right", op(Compare, const("c"), var("x"), bind="compare"))
+def constant_on_the_right(r: Match) -> Value:
+    """One way to write a comparison with a constant."""
+    r.require(not r["x"].is_constant, "both sides are constants")
+    out: Value = r.new(Compare, r["x"], r["c"], how=_MIRRORED[r.op("compare").how])
     return out
 
 
@@ -150,6 +169,7 @@ def _slope_of(r: Match, value: Value) -> float:
 def maximum_is_leaky(r: Match) -> Value:
     """Leaky ReLU written as a maximum."""
     a = _uniform(r, "a")
+    _same_type(r)
     r.require(0 < a < 1, f"{a:g} is not between 0 and 1")
     out: Value = r.new(LeakyRelu, r["x"], slope=a)
     return out
@@ -199,6 +219,7 @@ RULES: tuple[Rule, ...] = (
     relu_of_relu,
     select_positive,
     select_negative,
+    constant_on_the_right,
     times_sign,
     maximum_is_leaky,
     leaky_is_relu,

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from ranvier.ir.core import Module
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.rewriting import Rule, apply_rules
-from ranvier.passes.simplify import activation_forms, linear_forms, shape_forms
+from ranvier.passes.simplify import activation_forms, linear_forms, shape_forms, window_forms
 from ranvier.passes.simplify.cse import merge_constants, merge_ops
 from ranvier.passes.simplify.dce import eliminate
 from ranvier.passes.simplify.fold_constants import FoldConstants
 
-RULES: tuple[Rule, ...] = (*activation_forms.RULES, *linear_forms.RULES, *shape_forms.RULES)
+RULES: tuple[Rule, ...] = (
+    *activation_forms.RULES,
+    *linear_forms.RULES,
+    *shape_forms.RULES,
+    *window_forms.RULES,
+)
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,13 @@ class Canonicalize(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
-        FoldConstants().run(module, context)
-        context.rewrites.append(apply_rules(module, RULES, self.word))
-        FoldConstants().run(module, context)
-        merge_constants(module, 1 << 20)
-        for graph in module.graphs.values():
-            merge_ops(graph)
-        eliminate(module)
+        while True:
+            FoldConstants().run(module, context)
+            log = apply_rules(module, RULES, self.word)
+            context.rewrites.append(log)
+            merge_constants(module, 1 << 20)
+            for graph in module.graphs.values():
+                merge_ops(graph)
+            # a rule may have made constants to fold, and of equal ops one pattern may now match that did not
+            if not eliminate(module) and not log.applied:
+                return

@@ -32,16 +32,17 @@ def merge_constants(module: Module, hash_below: int) -> None:
     for name, resource in module.resources.items():
         if resource.splat is not None:
             content: Hashable = ("splat", repr(resource.splat))
-        elif resource.size <= hash_below and resource.available:
+        elif resource.size <= hash_below and resource.identified:
             content = resource.digest
         else:
-            content = resource.origin or id(resource)
+            content = resource.origin or name
         first = seen.setdefault((resource.type, resource.facts, content), name)
         if first == name:
             continue
         for graph in module.graphs.values():
-            if name in graph._constants:
-                replace_uses(graph.constant(name), graph.constant(first))
+            value = graph.known_constant(name)
+            if value is not None and value.uses:
+                replace_uses(value, graph.constant(first))
 
 
 def merge_ops(graph: Graph) -> None:
@@ -53,5 +54,7 @@ def merge_ops(graph: Graph) -> None:
         key = (type(op), tuple(op.operands), tuple(op.attributes.items()), op.place)
         first = seen.setdefault(key, op)
         if first is not op:
+            have = {f.subject for f in first.facts}
+            first.facts += tuple(f for f in op.facts if f.subject not in have)
             for old, new in zip(op.results, first.results, strict=True):
                 replace_uses(old, new)

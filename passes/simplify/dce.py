@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ranvier.ir.core import Graph, Module, Op
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.control import callees
-from ranvier.ir.text.values import Call, ResourceName
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,14 @@ def eliminate(module: Module) -> int:
     for name in [n for n in module.resources if n not in used]:
         del module.resources[name]
         for graph in module.graphs.values():
-            graph._constants.pop(name, None)
+            graph.forget_constant(name)
     module.tidy()
     return count
 
 
 def _reachable(module: Module) -> set[str]:
+    if "main" not in module.graphs:  # a library of graphs: any may be called
+        return set(module.graphs)
     seen, stack = set(), ["main"]
     while stack:
         name = stack.pop()
@@ -68,19 +68,16 @@ def _sweep(graph: Graph) -> int:
 
 
 def _used_resources(module: Module) -> set[str]:
-    used = {v.resource for g in module.graphs.values() for v in g.constants if v.resource is not None}
-    facts: list[Any] = list(module.facts)
-    for op in module.ops:
-        facts += op.facts
-        for r in op.results:
-            facts += r.facts
+    """Resources that ops use, and those that facts name, which may have facts in turn."""
+    facts = [*module.facts, *(f for op in module.ops for f in op.facts)]
+    stack = [name for f in facts for name in f.resources]
     for graph in module.graphs.values():
-        for arg in graph.args:
-            facts += arg.facts
-    for name in list(used):
-        facts += module.resource(name).facts
-    for fact in facts:
-        written = fact.write()
-        fields = written.fields.values() if isinstance(written, Call) else ()
-        used |= {str(v) for v in fields if isinstance(v, ResourceName)}
+        stack += [str(v.resource) for v in graph.constants]
+        stack += [name for v in graph.values for f in v.facts for name in f.resources]
+    used: set[str] = set()
+    while stack:
+        name = stack.pop()
+        if name not in used and name in module.resources:
+            used.add(name)
+            stack += [n for f in module.resources[name].facts for n in f.resources]
     return used

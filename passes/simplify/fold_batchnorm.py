@@ -20,8 +20,8 @@ class FoldBatchNorm(Pass):
     """Fold batch_norm into a conv, transposed conv or linear before or after it.
 
     k = s / sqrt(v + eps):  bn(W x + b) = (k W) x + (b - m) k + o, and W bn(x) + b = (W k) x + b + W (o - m k), the
-    latter for a conv without padding only, since padded zeros are not normalized. Weights with another user are not touched:
-    folding would change what that user computes. What stays is named in a note.
+    latter for a conv without padding only, since padded zeros are not normalized. Weights with another user are not
+    touched: folding would change what that user computes. What stays is named in a note.
     """
 
     word = "fold-batchnorm"
@@ -52,6 +52,9 @@ def _before(kind: Any) -> Any:
 def _check(r: Match) -> None:
     r.require(r.sole_use("w"), "weight {w} is used elsewhere; folding would change that user too")
     r.require(r.sole_use("b"), "bias {b} is used elsewhere; folding would change that user too")
+    r.untimed("w", "b", "s", "o", "m", "v")
+    missing = [n for n in "wbsomv" if (v := r.get(n)) is not None and not r.module.resource(str(v.resource)).available]
+    r.require(not missing, "the array of {" + "".join(missing[:1]) + "} is not at hand")
 
 
 def _affine(r: Match) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

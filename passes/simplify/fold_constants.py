@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from ranvier.ir.core import Module, Op, replace_uses
 from ranvier.ir.fields import Integer, option
@@ -36,17 +36,24 @@ class FoldConstants(Pass):
         if not isinstance(op, PureOp) or not op.arguments or not all(v.is_constant for v in op.arguments):
             return False
         kinds = [r.type for r in op.results]
-        if not all(isinstance(k, TensorType) and all(isinstance(d, int) for d in k.shape) for k in kinds):
+        if not all(isinstance(k, TensorType) and all(isinstance(d, int) for d in _dims(k)) for k in kinds):
             return False
         resources = [module.resource(str(v.resource)) for v in op.arguments]
         if not all(r.available for r in resources) or any(f.sticky for r in resources for f in r.facts):
             return False
-        made = sum(int(np.prod([int(d) for d in k.shape], dtype=np.int64)) for k in kinds)
+        if any(f.sticky for facts in (op.facts, *(r.facts for r in op.results)) for f in facts):
+            return False
+        made = sum(math.prod(int(d) for d in _dims(k)) for k in kinds)
         return made <= max(self.small, self.growth * max(r.size for r in resources))
 
 
+def _dims(kind: Any) -> tuple[Any, ...]:
+    """All axes of the array of a type, time among them."""
+    return (*kind.shape, *(() if kind.time is None else (kind.time,)))
+
+
 def fold(module: Module, op: Op) -> None:
-    """Replace the results of an op by constants."""
+    """Replace the results of an op by constants, which keep the results' facts."""
     arrays = [None if v is None else module.array(v) for v in op.operands]
     out = evaluate_op(op, arrays)
     graph = op.graph
@@ -54,4 +61,4 @@ def fold(module: Module, op: Op) -> None:
     for r, array in zip(op.results, out if isinstance(out, tuple) else (out,), strict=True):
         assert isinstance(r.type, TensorType)
         hint = next((str(v.resource) for v in op.arguments if v.type.rank), r.name)
-        replace_uses(r, graph.constant(module.add(Resource(r.type, array), hint)))
+        replace_uses(r, graph.constant(module.add(Resource(r.type, array, facts=r.facts), hint)))

@@ -16,9 +16,11 @@ from ranvier.ir.types import element_count
 def _number(r: Match, name: str) -> float | None:
     """The one number that a constant holds, None if several."""
     resource = r.module.resource(str(r[name].resource))
+    if resource.size == 0 or not resource.available:
+        return None
     if resource.splat is not None:
         return float(resource.splat)
-    if not resource.available or resource.size == 0 or resource.size > 1 << 20:
+    if resource.size > 1 << 20:
         return None
     array = resource.array
     return float(array.flat[0]) if bool(np.all(array == array.flat[0])) else None
@@ -64,6 +66,9 @@ def negative_twice(r: Match) -> Value:
 def matmul_is_linear(r: Match) -> Value:
     """A product with a constant matrix is a linear op; its weight is [out, in]."""
     r.require(r["w"].type.rank == 2 and r["x"].type.rank >= 2, "{w} is no matrix")
+    r.require(not r["x"].is_constant, "both sides are constants")
+    r.untimed("w")
+    r.without_mask("w", "that would have to be transposed too")
     r.require(r.sole_use("w"), "{w} is used elsewhere and would be stored twice")
     out: Value = r.new(Linear, r["x"], r.constant(r.array("w").T, like="w"))
     return out
@@ -85,13 +90,17 @@ def bias_of_linear(r: Match) -> Value:
     size = kind.shape[channels]
     shape = [1] * kind.rank
     shape[channels] = size if isinstance(size, int) else 0
-    array = r.array("c")
+    given = r["c"].type
+    r.untimed("c")
     r.require(kind == r.root.result.type, "the constant broadcasts the result")
     r.require(
-        array.ndim <= kind.rank and tuple([1] * (kind.rank - array.ndim) + list(array.shape)) == tuple(shape),
+        given.rank <= kind.rank and [1] * (kind.rank - given.rank) + list(given.shape) == shape,
         "the constant is not one number a channel",
     )
-    out: Value = r.new(type(linear), r["x"], r["w"], r.constant(array.reshape(-1), like="c"), **linear.attributes)
+    r.without_mask("c", "whose shape would change")
+    r.require(r.module.resource(str(r["c"].resource)).available, "the array of {c} is not at hand")
+    bias = r["c"] if given.rank == 1 else r.constant(r.array("c").reshape(-1), like="c")
+    out: Value = r.new(type(linear), r["x"], r["w"], bias, **linear.attributes)
     return out
 
 

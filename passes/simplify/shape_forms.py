@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ranvier.ir.core import Value
+from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.ops.reduce import Mean, Reduction, Sum
+from ranvier.ir.ops.reshape import reshaped
 from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Pad, Reshape, Slice, Transpose
 from ranvier.ir.rewriting import Match, Rule, op, rewrite, var
 
@@ -26,9 +28,15 @@ def nothing_done(r: Match) -> Value:
 @rewrite("reshape(reshape(x)) => reshape(x)", op(Reshape, op(Reshape, var("x")), bind="outer"))
 def reshape_of_reshape(r: Match) -> Value:
     """The last shape wins."""
-    shape = r.op("outer").shape
-    have = set(r["x"].type.shape)
-    r.require(all(not isinstance(d, str) or d in have for d in shape), "a symbol of the shape is not one of {x}'s")
+    shape, kind = r.op("outer").shape, r["x"].type
+    symbols = [d for d in shape if isinstance(d, str)]
+    r.require(all(d in kind.shape and d != "?" for d in symbols), "a symbol of the shape is not one of {x}'s")
+    try:
+        once = reshaped(r.root, kind.shape, shape)
+    except RanvierError:
+        once = ()
+    r.require(once == r.root.result.type.shape, "less is known of the shape without the step between")
+    r.require(kind.elem.quant is None or kind.elem.quant.axis is None, "scales lie on an axis of {x}")
     out: Value = r.new(Reshape, r["x"], shape=shape)
     return out
 
@@ -68,7 +76,7 @@ def reduce_then_squeeze(r: Match) -> Value:
     r.require(reduce.keep, "the axes are dropped already")
     axes = reduce.axes_in(r["x"].type.rank)
     left = tuple(d for i, d in enumerate(r["x"].type.shape) if i not in axes)
-    r.require(r.root.result.type.shape == left, "the reshape does more than drop the axes")
+    r.require(r.root.result.type.shape == left and "?" not in left, "the reshape does more than drop the axes")
     out: Value = r.new(type(reduce), r["x"], axes=axes, keep=False)
     return out
 
