@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,lint]'
 	@touch $@
 
-demo: venv ## train, convert, compile and compare a small network; writes report.html
+demo: venv ## turn a small network into spiking ones, run and compare them; writes report.html
 	$(BIN)/python -m ranvier build $(DEMO)
 
 test: venv ## the tests, without those marked slow

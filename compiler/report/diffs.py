@@ -37,24 +37,53 @@ def cut(text: str, most: int = MOST_LINES) -> Cut:
 
 
 def diff(before: Sequence[str], after: Sequence[str], context: int = CONTEXT) -> list[Line]:
-    """The lines that changed with `context` lines around them; empty when nothing changed."""
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    """The lines that changed with `context` lines around them; empty when nothing changed.
+
+    Lines are paired by what they define (`%h = ...`), so that a value stands beside what became of it even where every
+    line of a module changed.
+    """
+    matcher = difflib.SequenceMatcher(None, [_key(line) for line in before], [_key(line) for line in after], False)
     lines: list[Line] = []
-    reached = 0
-    for group in matcher.get_grouped_opcodes(context):
-        _, first, _, _, _ = group[0]
-        if first > reached:
-            lines.append(Line("gap", "", skipped=first - reached))
-        for tag, i0, i1, j0, j1 in group:
-            if tag == "equal":
-                lines += [Line("same", before[i0 + n], i0 + n + 1, j0 + n + 1) for n in range(i1 - i0)]
-            else:
-                lines += [Line("gone", before[i], before=i + 1) for i in range(i0, i1)]
-                lines += [Line("new", after[j], after=j + 1) for j in range(j0, j1)]
-        reached = group[-1][2]
-    if lines and reached < len(before):
-        lines.append(Line("gap", "", skipped=len(before) - reached))
-    return lines
+    for tag, i0, i1, j0, j1 in matcher.get_opcodes():
+        if tag == "equal":
+            for i, j in zip(range(i0, i1), range(j0, j1), strict=True):
+                lines += _pair(before, after, i, j)
+        else:
+            lines += [Line("gone", before[i], before=i + 1) for i in range(i0, i1)]
+            lines += [Line("new", after[j], after=j + 1) for j in range(j0, j1)]
+    return _folded(lines, context)
+
+
+def _key(line: str) -> str:
+    """What a line defines, or the line itself."""
+    defined, equals, _ = line.partition(" = ")
+    return defined if equals else line
+
+
+def _pair(before: Sequence[str], after: Sequence[str], i: int, j: int) -> list[Line]:
+    if before[i] == after[j]:
+        return [Line("same", before[i], i + 1, j + 1)]
+    return [Line("gone", before[i], before=i + 1), Line("new", after[j], after=j + 1)]
+
+
+def _folded(lines: Sequence[Line], context: int) -> list[Line]:
+    """The same lines, with equal ones far from any change replaced by gaps."""
+    near = {
+        close
+        for at, line in enumerate(lines)
+        if line.kind != "same"
+        for close in range(max(0, at - context), min(len(lines), at + context + 1))
+    }
+    out: list[Line] = []
+    skipped = 0
+    for at, line in enumerate(lines):
+        if at not in near:
+            skipped += 1
+            continue
+        out += [Line("gap", "", skipped=skipped)] if skipped else []
+        skipped = 0
+        out.append(line)
+    return [*out, Line("gap", "", skipped=skipped)] if out and skipped else out
 
 
 def whole(after: Sequence[str]) -> list[Line]:

@@ -193,11 +193,18 @@ def applied(lines, before):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_diff_turns_the_one_text_into_the_other(seed):
     draw = np.random.default_rng(seed)
-    before = [f"line {n}" for n in draw.integers(0, 30, 60)]
+    before = [f"%v{n} = {draw.integers(3)}" if n % 2 else f"line {n}" for n in draw.integers(0, 30, 60)]
     after = [line for line in before if draw.random() > 0.1]
     for _ in range(5):
         after.insert(int(draw.integers(0, len(after) + 1)), "new")
     assert applied(diff(before, after), before) == after
+
+
+def test_a_value_stands_beside_what_became_of_it():
+    before = ["%a = nn.relu(%x)", "%b = nn.relu(%a)"]
+    after = ["%a.s = snn.neuron(%x)", "%a = snn.psp(%a.s)", "%b.s = snn.neuron(%a)", "%b = snn.psp(%b.s)"]
+    lines = [(line.kind, line.text.split(" =")[0]) for line in diff(before, after)]
+    assert lines == [("new", "%a.s"), ("gone", "%a"), ("new", "%a"), ("new", "%b.s"), ("gone", "%b"), ("new", "%b")]
 
 
 def test_equal_texts_have_no_diff():
