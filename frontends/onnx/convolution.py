@@ -16,9 +16,9 @@ AUTO = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 def kernel_of(n: Node, weight: Tensor) -> tuple[int, ...]:
     """The spatial sizes of the weight; raises ValueError when the attribute says otherwise."""
     spatial = n.shape(weight)[2:]
-    if not spatial or not all(isinstance(d, int) for d in spatial):
-        raise ValueError(f"a weight of shape {list(n.shape(weight))} has no kernel of known size")
-    kernel = tuple(int(d) for d in spatial)  # type: ignore[arg-type]
+    if not spatial:
+        raise ValueError(f"a weight of shape {list(n.shape(weight))} has no kernel")
+    kernel = tuple(_int(d, "has a kernel whose size is not known") for d in spatial)
     if n.ints("kernel_shape", kernel) != kernel:
         raise ValueError(f"kernel_shape is {list(n.ints('kernel_shape') or ())}, but the weight's is {list(kernel)}")
     return kernel
@@ -131,7 +131,7 @@ def conv_transpose(n: Node) -> Tensor:
     )
 
 
-def _int(size: Size) -> int:
+def _int(size: Size, otherwise: str = "computes its padding from a size that is not known") -> int:
     if not isinstance(size, int):
-        raise Unsupported("computes its padding from a size that is not known", "give the input a fixed shape")
+        raise Unsupported(otherwise, "give the input a fixed shape")
     return size

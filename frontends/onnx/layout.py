@@ -103,8 +103,11 @@ def squeeze(n: Node) -> Tensor:
         axes = {i for i, d in enumerate(shape) if d == 1}
     else:
         axes = {n.axis(a, len(shape)) for a in given}
-        if wrong := [i for i in axes if shape[i] != 1]:
-            raise ValueError(f"axis {wrong[0]} is of size {shape[wrong[0]]}, not 1")
+        for i in axes:
+            if not isinstance(shape[i], int):
+                raise Unsupported("takes out an axis whose size is not known", "give the input a fixed shape")
+            if shape[i] != 1:
+                raise ValueError(f"axis {i} is of size {shape[i]}, not 1")
     return reshape(n, x, [d for i, d in enumerate(shape) if i not in axes])
 
 
