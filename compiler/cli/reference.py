@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.cli.console import emit, table
+from ranvier.cli.console import emit, paragraph, table
 from ranvier.ir.diagnostics import RanvierError, codes, explain
 from ranvier.ir.fields import REQUIRED, show
 from ranvier.ir.interfaces import Support, Target
@@ -27,11 +27,16 @@ def show_passes(name: str | None) -> None:
         _say_failed(failed)
         return
     cls = find_pass(name)
-    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    _describe(name, cls)
     _options(cls)
     for label, values in (("needs", cls.needs), ("requires", cls.requires), ("ensures", cls.ensures)):
         if values:
             emit(f"{label}: {', '.join(values)}")
+
+
+def _describe(name: str, thing: Any) -> None:
+    emit(f"{name}\n\n{inspect.getdoc(thing) or ''}")
+    emit("")
 
 
 def _listed(names: Sequence[str], find: Any) -> tuple[list[tuple[str, str]], list[RanvierError]]:
@@ -89,7 +94,7 @@ def show_ops(name: str | None) -> None:
         )
         return
     cls = op_class(name)
-    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    _describe(name, cls)
     marks = {"single": "", "optional": "may be left out", "variadic": "any number"}
     rows = [(f.name, marks[f.role], "yes" if f.spikes else "", f.help) for f in cls.operand_fields]
     if rows:
@@ -137,7 +142,7 @@ def show_targets(name: str | None) -> None:
         _say_failed(failed)
         return
     cls = find_target(name)
-    emit(f"{name}\n\n{inspect.getdoc(cls) or ''}\n")
+    _describe(name, cls)
     _options(cls)
     if any(f.default is REQUIRED for f in cls.options()):
         return  # what it supports depends on options that only the user knows
@@ -149,8 +154,10 @@ def show_targets(name: str | None) -> None:
 
 def _support(target: Target) -> None:
     rows = [(row.op, _when(row), row.fix) for row in target.support()]
-    if rows:
+    if any(fix for _, _, fix in rows):
         table(("op", "taken", "otherwise run"), rows, whole=("op",))
+    elif rows:
+        table(("op", "taken"), [row[:2] for row in rows], whole=("op",))
 
 
 def _when(row: Support) -> str:
@@ -170,7 +177,10 @@ def show_diagnostics(name: str | None) -> None:
     if name is None:
         table(("kind", "what it means"), list(codes().items()), whole=("kind",))
         return
-    emit(f"{name}\n\n{explain(name)}")
+    text = explain(name)
+    emit(name)
+    emit("")
+    paragraph(text)
 
 
 def _load_all_codes() -> None:
