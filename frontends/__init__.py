@@ -55,7 +55,9 @@ def find_frontend(model: Any) -> Frontend:
         hit = near(suffix, suffixes)
         known = f"known suffixes: {', '.join(suffixes)}"
         help = f"did you mean `{hit}`? {known}" if hit else known
-        raise error("unknown-format", f"no frontend reads {suffix or 'files without a suffix'}", where=str(model), help=help)
+        raise error(
+            "unknown-format", f"no frontend reads {suffix or 'files without a suffix'}", where=str(model), help=help
+        )
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     raise error(
         "unknown-format",
@@ -75,4 +77,9 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     hit = near(found.name, neighbours)
     here = "did you mean " + f"`{found.parent / hit}`?" if hit else ""
     folder = "" if found.parent.is_dir() else f"there is no folder {found.parent}"
-    raise error("missing-file", "there is no such file", where=str(found), help=here or folder or f"looked in {found.parent.resolve()}")
+    raise error(
+        "missing-file",
+        "there is no such file",
+        where=str(found),
+        help=here or folder or f"looked in {found.parent.resolve()}",
+    )

@@ -106,16 +106,16 @@ class Emitter:
                 found = op.meaning(*given, *[None] * (len(op.operands) - len(given)))
             return np.asarray(found).astype(kind.elem.dtype, copy=False)
 
+        first = operands[0]
+        if name in MOVES and first is not None:
+            hint = first.hint
+            if first.splat is not None and name != "core.cast":
+                return Constant(kind, splat=first.splat, hint=hint)
         if max(sizes) <= FOLDED:
             return Constant(kind, compute(), hint=hint)
-        first = operands[0]
         if name == "core.broadcast" and first is not None and first.size == 1:
             return Constant(kind, splat=first.array.reshape(-1)[0].item(), hint=hint)
-        if name in MOVES:
-            if first is not None and first.splat is not None and name != "core.cast":
-                return Constant(kind, splat=first.splat, hint=hint)
-            return Constant(kind, load=compute, hint=hint)
-        return None
+        return Constant(kind, load=compute, hint=hint) if name in MOVES else None
 
     def _carry(self, op: Op) -> None:
         """Hand what is known about unknown sizes through ops that keep axes."""

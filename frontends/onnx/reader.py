@@ -55,16 +55,17 @@ def _broken(name: str) -> RanvierError:
 
 
 def _parse(path: Path) -> ModelProto:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import ModelProto
 
-    proto = ModelProto()
     try:
-        proto.ParseFromString(path.read_bytes())
-    except DecodeError:
-        raise _broken(str(path)) from None
+        content = path.read_bytes()
     except OSError as why:
         raise error("missing-file", f"the file cannot be read: {why.strerror}", where=str(path)) from None
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(content)
+    except Exception:  # whatever protobuf raises, these bytes are no model
+        raise _broken(str(path)) from None
     return proto
 
 
