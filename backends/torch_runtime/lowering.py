@@ -97,13 +97,13 @@ class Constants:
 
     def array(self, array: Any, hint: str) -> str:
         """A local name for an array that is no resource."""
-        array = np.ascontiguousarray(array)
+        array = np.array(array, order="C")
         key = f"{hint}.{len(self.tensors)}"
         return self._local((key, ""), lambda: to_torch(array, self.device))
 
     def tensor_of(self, array: Any) -> Tensor:
         """An array on the device."""
-        return to_torch(np.ascontiguousarray(array), self.device)
+        return to_torch(np.array(array, order="C"), self.device)
 
     def unpack(self, used: set[str]) -> list[str]:
         """The lines that take the constants that are used out of W."""

@@ -17,12 +17,17 @@ from ranvier.backends.torch_runtime.dtypes import literal
 from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL, STEPPED
 from ranvier.backends.torch_runtime.fusion import Term, can_accumulate, terms_of
 from ranvier.backends.torch_runtime.samplewise import leads
+from ranvier.backends.torch_runtime.scaling import Scaled
 from ranvier.backends.torch_runtime.stages import Order, Stage, is_timed, order_of
 from ranvier.ir.core import Graph, Op, Value
 from ranvier.ir.types import Dim, SpikesType
 
 if TYPE_CHECKING:
     from ranvier.backends.torch_runtime.lowering import Constants
+
+
+# Ops that always give a new tensor (of floats, where none of them falls back to its meaning).
+FRESH = frozenset({"nn.conv", "nn.linear", "nn.matmul", "nn.batch_norm", "nn.add"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Writer:
         self.after: list[str] = []
         self.terms: dict[Op, list[Term]] = {}
         self.deferred: set[Op] = set()
-        self.absorbed: set[Op] = set()
+        self.scaled: dict[Value, Scaled] = {}
+        self.stage_ops: set[Op] = set()
         self.hoisted: list[str] = []
         self.callees: dict[str, str] = {}
 
@@ -105,6 +111,8 @@ class Writer:
         if self.stage is None:
             return self.whole(value) if op is not None and not self._is_still_op(op) else self.plain(value)
         if is_timed(value, self.order.still):
+            if op is not None and value in self.scaled and value not in self.names:
+                return self.scaled[value].name
             return self.names[value] if value.resource is None or value in self.names else self._timed_constant(value)
         name = self.plain(value)
         if self.folding and op is not None and self._repeats(value, op):
@@ -241,15 +249,17 @@ class Writer:
         for v in values:
             self.left[v] -= 1
             if self.left[v] == 0 and v.resource is None:
+                if self.stage is not None and v in self.scaled:
+                    gone.append(self.scaled[v].name)
                 name = self.names.get(v)
                 if self.stage is not None and name not in self.local:
                     continue
-                if name is not None and not self._shared(v):
+                if name is not None and not self.is_shared(v):
                     gone.append(name)
         if gone:
             self.line(f"del {', '.join(dict.fromkeys(gone))}")
 
-    def _shared(self, value: Value) -> bool:
+    def is_shared(self, value: Value) -> bool:
         """Whether something else still goes by a value: outputs, and what is collected at the end of the step."""
         return value in self.graph.outputs or value in self.taps
 
@@ -257,6 +267,7 @@ class Writer:
     def _steps(self, stage: Stage) -> None:
         self.stage, self.folding = stage, self.mode.fold and stage.foldable
         self.local, self.tiled, self.hoisted = set(), {}, []
+        self.stage_ops, self.scaled = set(stage.ops), {}
         self.at_end, self.after = [], []
         inside = {r for op in stage.ops for r in op.results}
         assert stage.time is not None
@@ -330,11 +341,19 @@ class Writer:
         gone = []
         for v in dict.fromkeys(v for op in stage.ops for v in op.arguments):
             held = self.wholes.get(v) or self.names.get(v)
-            if v.resource is None and v not in inside and self.left[v] == 0 and not self._shared(v) and held:
+            if v.resource is None and v not in inside and self.left[v] == 0 and not self.is_shared(v) and held:
                 gone.append(held)
         gone = [g for g in dict.fromkeys(gone) if g not in alive]
         if gone:
             self.line(f"del {', '.join(gone)}")
+
+    def owned(self, value: Value, like: Value) -> bool:
+        """Whether a value is a new tensor of this place that its only user may write to: shape and type as `like`."""
+        op = value.op
+        if self.mode.grad or op is None or op.name not in FRESH or len(value.uses) != 1 or self.is_shared(value):
+            return False
+        here = op in self.stage_ops if self.stage is not None else value.type.time is None or value in self.order.still
+        return here and value.type.shape == like.type.shape and value.type.elem == like.type.elem and op.name in PURE
 
     def let_go(self, op: Op) -> None:
         """The ops computed at a neuron have used up their operands."""

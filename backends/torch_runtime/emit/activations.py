@@ -28,7 +28,9 @@ def plain(op: Op, w: Any, x: str) -> str:
 @pure("nn.relu")
 def relu(op: Op, w: Any, x: str) -> str | None:
     """max(x, 0)."""
-    return None if poor(op) else f"torch.relu({x})"
+    if poor(op):
+        return None
+    return f"{x}.relu_()" if w.owned(op.arguments[0], op.result) else f"torch.relu({x})"
 
 
 @pure("nn.leaky_relu")

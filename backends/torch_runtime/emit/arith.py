@@ -44,6 +44,12 @@ def operator(op: Op, w: Any, a: str, b: str) -> str | None:
     """a + b, a - b, a * b."""
     if poor(op):
         return None
+    if op.name == "nn.add" and op.result.type.elem.storage == "f32":
+        left, right = op.arguments
+        if left is not right and w.owned(left, op.result):
+            return f"{a}.add_({b})"
+        if left is not right and w.owned(right, op.result):
+            return f"{b}.add_({a})"
     return f"{a} {OPERATORS[op.name]} {b}"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.backends.torch_runtime.emit.registry import pure
+from ranvier.backends.torch_runtime.scaling import scaled_weight, takes_scale
 from ranvier.ir.core import Op, Value
 from ranvier.ir.elements import Elem
 
-SPATIAL = 3
+PLANE, SPATIAL = 2, 3
 
 
 def _narrow(element: Elem) -> bool:
@@ -20,7 +21,7 @@ def _narrow(element: Elem) -> bool:
 
 def _weight(w: Any, value: Value, name: str, rank: int) -> str:
     """Convolution weights lie channels-last where no gradient is wanted: activations then do so, too."""
-    if value.resource is not None and not w.mode.grad and rank == 2 and value.type.elem.is_float:
+    if value.resource is not None and not w.mode.grad and rank == PLANE and value.type.elem.is_float:
         return w.constants.resource(value.resource, "channels_last")  # type: ignore[no-any-return]
     return name
 
@@ -53,6 +54,9 @@ def conv(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str | None:
 
     if not op.result.type.elem.is_float:
         return _through_double(op, w, text, (x, weight, bias))
+    scaled = w.scaled.get(op.operands[0]) if w.stage is not None else None
+    if scaled is not None and takes_scale(op, 0, op.arguments[0], w):
+        return text(scaled.name, scaled_weight(op, scaled, w, "channels_last" if n == PLANE else ""), bias)
     return text(x, _weight(w, op.operands[1], weight, n), bias)
 
 
@@ -92,6 +96,9 @@ def linear(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str | None:
     def text(x: str, weight: str, bias: str | None) -> str:
         return f"F.linear({x}, {weight}{'' if bias is None else ', ' + bias})"
 
+    scaled = w.scaled.get(op.operands[0]) if w.stage is not None else None
+    if scaled is not None and takes_scale(op, 0, op.arguments[0], w):
+        weight, x = scaled_weight(op, scaled, w, ""), scaled.name
     return text(x, weight, bias) if op.result.type.elem.is_float else _through_double(op, w, text, (x, weight, bias))
 
 

@@ -144,6 +144,10 @@ def _term(term: tuple[str, Any], w: Any) -> tuple[str, bool, str]:
         emit = PURE[thing.name]
         text = str(emit(thing, w, *[w.read(x, thing) for x in thing.operands]))
         return text, True, w.add_conv(thing, text)
+    if thing in w.scaled and thing not in w.names:
+        raw, number = w.scaled[thing], w.scaled[thing].text
+        add = f"add_({raw.name}, alpha={number})" if is_number(number) else f"addcmul_({raw.name}, {number})"
+        return f"{raw.name} * {number}", True, "{v}." + add
     text = w.read(thing)
     return text, False, "{v}.add_(" + text.replace("{", "{{").replace("}", "}}") + ")"
 
@@ -154,11 +158,16 @@ def _fire(op: Op, w: Any, p: Common, v: str, count: str | None, s: str) -> None:
         gate = count or "None"
         w.line(f"{s} = K.fire_signed({v}, {p.theta}, {p.theta_neg}, {a['compare'] == 'ge'}, {gate})")
         return
-    w.line(f"{s} = torch.{a['compare']}({v}, {p.theta}, out=torch.empty_like({v}))")
+    w.line(f"{s} = torch.{a['compare']}({v}, {_bar(w, p.theta)}, out=torch.empty_like({v}))")
     if a["reset"] == "hard":
         w.line(f"{v}.masked_fill_({s} != 0, {a['v_reset']!r})")
     elif a["reset"] == "soft":
         w.line(_fall(v, s, p.theta))
+
+
+def _bar(w: Any, theta: str) -> str:
+    """The threshold for the comparison: numbers as a constant of float32, which spares a conversion at every step."""
+    return w.constants.array(np.asarray(float(theta), np.float32), "theta") if is_number(theta) else theta
 
 
 def _fall(v: str, s: str, theta: str) -> str:
@@ -192,7 +201,7 @@ def _folded(op: Op, w: Any, p: Common, v: str, count: str | None) -> None:
     w.line(f"for {c}, {o} in zip({steps}, {s}.chunk(n)):")
     w.depth += 1
     _add(w, p, v, c)
-    w.line(f"torch.{a['compare']}({v}, {p.theta}, out={o})")
+    w.line(f"torch.{a['compare']}({v}, {_bar(w, p.theta)}, out={o})")
     if a["reset"] == "hard":
         w.line(f"{v}.masked_fill_({o} != 0, {a['v_reset']!r})")
     elif a["reset"] == "soft":

@@ -8,6 +8,7 @@ import numpy as np
 
 from ranvier.backends.torch_runtime.emit.registry import pure, stepped
 from ranvier.backends.torch_runtime.emit.state import kernel_lines
+from ranvier.backends.torch_runtime.scaling import Scaled, takes_scale
 from ranvier.backends.torch_runtime.stateful import BiasCurrent, Encode, Psp, scale_tensor
 from ranvier.ir.core import Op
 from ranvier.ir.ops.snn import EveryStep
@@ -51,7 +52,16 @@ def psp(op: Op, w: Any) -> None:
         return
     x = w.read(op.operands[0])
     scale = scale_text(w, kind, kind.rank)
-    w.line(f"{w.result(op.result)} = {x}" + ("" if scale == "1.0" or op in w.absorbed else f" * {scale}"))
+    if scale == "1.0":
+        w.line(f"{w.result(op.result)} = {x}")
+        return
+    takers = [takes_scale(user, i, op.result, w) for user, i in op.result.uses]
+    if any(takers):
+        raw = w.fresh(op.result.name + "_raw")
+        w.line(f"{raw} = {x}")
+        w.scaled[op.result] = Scaled(raw, scale_tensor(kind, kind.rank), scale)
+    if not all(takers) or w.is_shared(op.result):
+        w.line(f"{w.result(op.result)} = {x} * {scale}")
 
 
 @pure("snn.decode")
