@@ -24,7 +24,7 @@ from ranvier.ir.ops.activations import (
     Softplus,
     Softsign,
 )
-from ranvier.ir.ops.checks import broadcast, equal_elems, wide, widest
+from ranvier.ir.ops.checks import brief, broadcast, equal_elems, wide, widest
 from ranvier.ir.ops.elementwise import Binary, Unary, erf
 from ranvier.ir.schema import enum, operand, optional
 from ranvier.ir.timing import PureOp
@@ -291,7 +291,9 @@ class Compare(PureOp, name="nn.compare"):
         """See Op."""
         equal_elems(self, a, b)
         if a.elem.quant is not None:
-            raise self.fail("type-mismatch", f"compares numbers, not levels of {a.elem}", "put q.dequantize before")
+            raise self.fail(
+                "type-mismatch", f"compares numbers, not levels of {brief(a.elem)}", "put q.dequantize before"
+            )
         return TensorType(broadcast(self, a, b), elem("i1"))
 
     def meaning(self, a: Any, b: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import Op
+from ranvier.ir.elements import Elem
 from ranvier.ir.types import Dim, TensorType, broadcast_shapes, same_dim, show_shape
 
 Array = np.ndarray[Any, Any]
@@ -33,7 +34,9 @@ def equal_elems(op: Op, *kinds: TensorType | None) -> None:
     there = [k for k in kinds if k is not None]
     for kind in there[1:]:
         if kind.elem != there[0].elem:
-            raise op.fail("type-mismatch", f"mixes {there[0].elem} and {kind.elem}", "core.cast makes them equal")
+            raise op.fail(
+                "type-mismatch", f"mixes {brief(there[0].elem)} and {brief(kind.elem)}", "core.cast makes them equal"
+            )
 
 
 def numbers(op: Op, *kinds: TensorType | None, integers: bool = True) -> None:
@@ -43,7 +46,9 @@ def numbers(op: Op, *kinds: TensorType | None, integers: bool = True) -> None:
             continue
         if kind.elem.quant is not None:
             raise op.fail(
-                "type-mismatch", f"computes with numbers, not with levels of {kind.elem}", "put q.dequantize before"
+                "type-mismatch",
+                f"computes with numbers, not with levels of {brief(kind.elem)}",
+                "put q.dequantize before",
             )
         if not integers:
             raise op.fail("type-mismatch", f"needs real numbers, not {kind.elem}", "core.cast to f32 before")
@@ -51,6 +56,14 @@ def numbers(op: Op, *kinds: TensorType | None, integers: bool = True) -> None:
             raise op.fail(
                 "type-mismatch", f"has no arithmetic on {kind.elem}", "core.cast to i8 or a wider type before"
             )
+
+
+def brief(element: Elem) -> str:
+    """An element type for a message; many scales are not listed."""
+    quant = element.quant
+    if quant is None or not isinstance(quant.scale, tuple) or len(quant.scale) <= 4:
+        return str(element)
+    return f"{element.storage}@affine({len(quant.scale)} scales, axis={quant.axis})"
 
 
 def broadcast(op: Op, *kinds: TensorType | None) -> tuple[Dim, ...]:

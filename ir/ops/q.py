@@ -11,7 +11,7 @@ from ranvier.ir.elements import Affine, Elem, elem
 from ranvier.ir.ops.checks import widest
 from ranvier.ir.schema import element, operand
 from ranvier.ir.timing import PureOp
-from ranvier.ir.types import TensorType, Type
+from ranvier.ir.types import TensorType, Type, show_shape
 
 
 class Quantize(PureOp, name="q.quantize"):
@@ -93,4 +93,4 @@ def check_scales(op: Op, element: Elem, shape: tuple[Any, ...]) -> None:
     size = shape[quant.axis] if -len(shape) <= quant.axis < len(shape) else None
     count = len(quant.scale) * (quant.group or 1) if isinstance(quant.scale, tuple) else size
     if size is None or (isinstance(size, int) and size != count):
-        raise op.fail("shape-mismatch", f"has {count} scales on axis {quant.axis} of shape {list(shape)}")
+        raise op.fail("shape-mismatch", f"has {count} scales on axis {quant.axis} of shape {show_shape(shape)}")

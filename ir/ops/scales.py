@@ -35,7 +35,7 @@ def moved(kind: Shaped, shape: Sequence[Dim], axis: int | None) -> Shaped:
 
 def broken(op: Op, kind: Shaped, why: str) -> RanvierError:
     """The error of an op that would tear scales from their axis."""
-    return op.fail("shape-mismatch", f"{why} axis {scale_axis(kind)}, which the scales of {kind.elem} lie on", REMEDY)
+    return op.fail("shape-mismatch", f"{why} axis {scale_axis(kind)}, which the scales of x lie on", REMEDY)
 
 
 def picked(quant: Affine, chosen: slice) -> Affine:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import require_tensor
-from ranvier.ir.ops.checks import axis_of, broadcast, equal_elems, wide
+from ranvier.ir.ops.checks import axis_of, brief, broadcast, equal_elems, wide
 from ranvier.ir.ops.reshape import kept_axis, reshaped
 from ranvier.ir.ops.scales import Shaped, broken, joined, moved, picked, scale_axis, with_axis
 from ranvier.ir.schema import dims, element, enum, integer, ints, operand, real, variadic
@@ -109,7 +109,7 @@ class Concat(PureOp, name="core.concat"):
         if scale_axis(a) == scale_axis(b) == axis and _but_scales(a) == _but_scales(b):
             return
         help = "put snn.psp behind both" if isinstance(a, SpikesType) else "core.cast makes them equal"
-        raise self.fail("type-mismatch", f"joins {a.elem} and {b.elem}", help)
+        raise self.fail("type-mismatch", f"joins {brief(a.elem)} and {brief(b.elem)}", help)
 
     def meaning(self, *xs: Any) -> Any:
         """See Op."""
@@ -186,7 +186,9 @@ class Pad(PureOp, name="core.pad"):
         if axis is not None and (self.before[axis] or self.after[axis]):
             raise broken(self, x, "pads")
         if not isinstance(x, SpikesType) and x.elem.quant is not None and self.mode == "constant" and self.value != 0:
-            raise self.fail("type-mismatch", f"pads levels of {x.elem} with {self.value:g}", "put q.dequantize before")
+            raise self.fail(
+                "type-mismatch", f"pads levels of {brief(x.elem)} with {self.value:g}", "put q.dequantize before"
+            )
         self._level(x)
         kind: Shaped = x
         return kind.with_shape([self._dim(*entry) for entry in zip(x.shape, self.before, self.after, strict=True)])
@@ -211,7 +213,9 @@ class Pad(PureOp, name="core.pad"):
             return self.value
         if isinstance(quant.zero, tuple) or float(quant.zero) % 1:
             raise self.fail(
-                "type-mismatch", f"pads with a zero that {x.elem} cannot store as one level", "put q.dequantize before"
+                "type-mismatch",
+                f"pads with a zero that {brief(x.elem)} cannot store as one level",
+                "put q.dequantize before",
             )
         return int(quant.zero)
 
@@ -324,7 +328,7 @@ class Cast(PureOp, name="core.cast"):
         """See Op."""
         kind = require_tensor(self, "x", x)
         if kind.elem.quant is not None and self.elem.is_float:
-            raise self.fail("type-mismatch", f"makes reals of levels of {kind.elem}", "q.dequantize does")
+            raise self.fail("type-mismatch", f"makes reals of levels of {brief(kind.elem)}", "q.dequantize does")
         if kind.elem.is_float and self.elem.quant is not None:
             raise self.fail("type-mismatch", f"makes levels of reals of {kind.elem}", "q.quantize does")
         return kind.with_elem(self.elem)

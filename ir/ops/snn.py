@@ -78,7 +78,7 @@ def spikes_type(op: Op, element: Elem, code: Any, shape: tuple[Any, ...], time: 
         size = shape[quant.axis] if -len(shape) <= quant.axis < len(shape) else None
         count = len(quant.scale) * (quant.group or 1) if isinstance(quant.scale, tuple) else 1
         if size is None or (isinstance(size, int) and size != count):
-            raise op.fail("shape-mismatch", f"has {count} scales on axis {quant.axis} of shape {list(shape)}")
+            raise op.fail("shape-mismatch", f"has {count} scales on axis {quant.axis} of shape {show_shape(shape)}")
     return SpikesType(tuple(shape), element, code, time)
 
 
