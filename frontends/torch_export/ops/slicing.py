@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ranvier.frontends.torch_export.errors import Unsupported
 from ranvier.frontends.torch_export.registry import aten
 from ranvier.frontends.torch_export.site import Site, axis_of, static
@@ -46,8 +44,12 @@ def slice_(at: Site, x: Value, axis: int, start: Any, stop: Any, step: Any) -> A
 @aten("select.int")
 def select(at: Site, x: Value, axis: int, index: Any) -> Any:
     """x[index] along an axis, which goes."""
-    (number,) = static([index])
-    return at("core.gather", x, at.constant(np.asarray(number, np.int64), f"index_{number}"), axis=axis_of(axis, x))
+    (number,), axis = static([index]), axis_of(axis, x)
+    size = x.type.shape[axis]
+    if isinstance(size, int):
+        number %= size
+    part = cut(at, x, axis, number, END if number == -1 else number + 1)
+    return at.reshape(part, (*x.type.shape[:axis], *x.type.shape[axis + 1 :]))
 
 
 @aten("split_with_sizes.default", "split.sizes", "unsafe_split_with_sizes.default")
