@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ranvier.frontends import find_frontend
 from ranvier.ir.interpret import evaluate
+from ranvier.ir.text.parser import parse_module
 
 IR_VERSION = 10
 
@@ -63,8 +64,9 @@ def load(proto):
 
 
 def agree(proto, arrays, tolerance=1e-4):
-    """Import a model, compare its meaning with onnxruntime; returns the module."""
+    """Import a model, print and parse it, compare its meaning with onnxruntime; returns the module."""
     module = load(proto)
+    assert parse_module(str(module), resources=module.resources) == module
     found, _ = evaluate(module, arrays)
     want = run_ort(proto, arrays)
     assert len(found) == len(want)
