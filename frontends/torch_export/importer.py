@@ -100,7 +100,7 @@ class Importer:
             self.values[node] = self.builder.graph.argument(node.name, kind)
         for name, (tensor, path, constant) in self.interface.tensors.items():
             if constant:
-                self.folder.tensors[nodes[name]] = tensor
+                self.folder.tensors[nodes[name]] = tensor.cpu()
             self.values[nodes[name]] = _Held(tensor, path)
 
     def _outputs(self) -> None:

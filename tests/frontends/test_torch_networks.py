@@ -286,3 +286,21 @@ def test_several_inputs_share_the_batch():
     module = load(model, (3, 4), (3,))
     assert [str(a.type) for a in module.main.args] == ["tensor<Nx3x4xf32>", "tensor<Nx3xf32>"]
     agree(module, model, (3, 4), (3,))
+
+
+@pytest.mark.slow
+def test_resnet20_on_real_images():
+    model, loader = resnet20(False), SHARED / "data/load.py"
+    pytest.importorskip("PIL", reason="the images are JPEG")
+    spec = importlib.util.spec_from_file_location("shared_data", loader)
+    data = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(data)
+    images, labels = data.cifar("test")
+    first = np.concatenate([np.flatnonzero(labels == c)[:50] for c in range(10)])
+    inputs = data.normalize(images[first])
+    module = find_frontend(model).load(model, inputs[:1])
+    with torch.no_grad():
+        want = model(torch.from_numpy(inputs)).numpy()
+    found = np.concatenate([evaluate(module, [inputs[i : i + 50]])[0][0] for i in range(0, 500, 50)])
+    np.testing.assert_allclose(found, want, atol=1e-4)
+    assert np.mean(found.argmax(1) == labels[first]) > 0.85
