@@ -33,7 +33,7 @@ def _clone_graph(source: Graph, target: Graph) -> None:
     for copy, index, value in pending:
         copy.operands[index] = mapping[value]
         mapping[value].uses[(copy, index)] = None
-    target._names = dict(source._names)
+    target._names, target._numbers = set(source._names), dict(source._numbers)
 
 
 def copy_op(op: Op, mapping: dict[Value, Value], pending: list[tuple[Op, int, Value]]) -> Op:

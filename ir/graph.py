@@ -24,7 +24,9 @@ class Graph:
         self.args: list[Value] = []
         self.first: Op | None = None
         self.last: Op | None = None
-        self._names: dict[str, int] = {}
+        self._names: set[str] = set()
+        # where to go on counting for a fresh name, by hint
+        self._numbers: dict[str, int] = {}
         self._constants: dict[str, Value] = {}
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -40,6 +42,9 @@ class Graph:
 
     def __len__(self) -> int:
         return sum(1 for _ in self.ops)
+
+    def __bool__(self) -> bool:  # or an empty graph would be false, and the question would count the ops
+        return True
 
     @property
     def terminator(self) -> Op:
@@ -77,15 +82,15 @@ class Graph:
     def fresh(self, hint: str) -> str:
         """A value name not yet taken: the hint itself, or the hint with a number."""
         hint = "".join(c if c in NAME_CHARACTERS else "_" for c in hint).strip(".") or "v"
-        if hint not in self._names:
-            self._names[hint] = 1
-            return hint
-        while True:
-            self._names[hint] += 1
-            name = f"{hint}_{self._names[hint]}"
-            if name not in self._names:
-                self._names[name] = 1
-                return name
+        name = hint
+        if name in self._names:
+            number = self._numbers.get(hint, 1)
+            while name in self._names:
+                number += 1
+                name = f"{hint}_{number}"
+            self._numbers[hint] = number
+        self._names.add(name)
+        return name
 
     def argument(self, name: str, type: Type) -> Value:
         """Append an argument."""
@@ -160,7 +165,7 @@ class Graph:
         self._unlink(op)
         op.drop_uses()
         for result in op.results:
-            self._names.pop(result.name, None)
+            self._names.discard(result.name)
         op.graph = None
 
     def move(self, op: Op, before: Op) -> None:
@@ -189,7 +194,7 @@ class Graph:
     def rename(self, value: Value, name: str) -> None:
         """Give a value of this graph another name."""
         self.check_mutable()
-        self._names.pop(value.name, None)
+        self._names.discard(value.name)
         value.name = self.fresh(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from ranvier.ir.core import Graph, Module, Op, Value
@@ -41,19 +42,18 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
         if value.name in names or not value.name:
             yield _found("duplicate-name", f"two values are called %{value.name}", value.op, graph)
         names.add(value.name)
-    every = {r for op in graph.ops for r in op.results}.union(graph.args)
     defined: set[Value] = set(graph.args)
     before: Op | None = None
     for op in graph.ops:
         if op.graph is not graph or op.prev is not before or any(r.op is not op for r in op.results):
             yield _found("broken-use-list", f"{op!r} is not linked to its neighbours and results", op, graph)
         for index, v in enumerate(op.operands):
-            yield from _operand(module, graph, op, index, v, defined, every)
+            yield from _operand(module, graph, op, index, v, defined)
         defined.update(op.results)
         if op.name == "core.return" and op.next is not None:
             yield _found("no-return", "core.return is not the last op", op, graph)
         before = op
-    for v in (*every, *graph.constants):
+    for v in itertools.chain(graph.values, graph.constants):
         for user, index in v.uses:
             if user.graph is not graph or index >= len(user.operands) or user.operands[index] is not v:
                 yield _found("broken-use-list", f"{v!r} lists a use by {user!r} that is not there", user, graph)
@@ -62,7 +62,7 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
 
 
 def _operand(
-    module: Module, graph: Graph, op: Op, index: int, v: Value | None, defined: set[Value], every: set[Value]
+    module: Module, graph: Graph, op: Op, index: int, v: Value | None, defined: set[Value]
 ) -> Iterator[Diagnostic]:
     if v is None:
         if index < len(op.operand_fields) and op.operand_fields[index].role == "single":
@@ -78,9 +78,11 @@ def _operand(
             yield _found("stale-type", f"{v!r} is {resource.type}, but {op!r} takes it as {v.type}", op, graph)
         if graph.known_constant(v.resource) is not v:
             yield _found("broken-use-list", f"{op!r} uses {v!r} of another graph", op, graph)
-    elif v not in every:
+    elif v in defined:
+        return
+    elif v.op is None or v.op.graph is not graph:
         yield _found("unknown-name", f"{op!r} uses {v!r}, which no op of the graph defines", op, graph)
-    elif v not in defined and not (op.name == "core.delay" and index == 0):
+    elif not (op.name == "core.delay" and index == 0):
         yield _found(
             "use-before-definition",
             f"{op!r} uses {v!r} before it is defined",
