@@ -50,6 +50,9 @@ def _leaves(value: Value, inside: set[Op], writer: Any, deferred: set[Op]) -> li
     if op.name == "nn.add" and all(v.type.shape == value.type.shape for v in op.arguments):
         deferred.add(op)
         return [leaf for v in op.arguments for leaf in _leaves(v, inside, writer, deferred)]
+    if op.name == "snn.bias_current" and op.arguments[0].op in writer.biases:
+        deferred.add(op)
+        return _leaves(op.arguments[0], inside, writer, deferred)
     if op.name == "nn.conv":
         deferred.add(op)
         return [("conv", op)]

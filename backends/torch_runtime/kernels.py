@@ -100,13 +100,16 @@ def _format(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def fire_signed(v: Tensor, theta: Any, theta_neg: Any, inclusive: bool, count: Tensor | None) -> Tensor:
-    """Spikes of either sign, at most one a step, with a soft reset in place; with `count`, negative ones are gated."""
+def fire_signed(v: Tensor, theta: Any, theta_neg: Any, inclusive: bool, at_zero: bool, count: Tensor | None) -> Tensor:
+    """Spikes of either sign, at most one a step, with a soft reset in place; with `count`, negative ones are gated.
+
+    The count is never below zero, as no more negative spikes are let through than positive ones came before.
+    """
     above, below = (torch.ge, torch.le) if inclusive else (torch.gt, torch.lt)
     up = above(v, theta, out=torch.empty_like(v))
-    down = below(v, -theta_neg, out=torch.empty_like(v))
+    down = torch.lt(v, 0, out=torch.empty_like(v)) if at_zero else below(v, -theta_neg, out=torch.empty_like(v))
     if count is not None:
-        down.mul_(count > 0)
+        torch.minimum(down, count, out=down)
     same = theta is theta_neg or (isinstance(theta, float) and isinstance(theta_neg, float) and theta == theta_neg)
     if same:
         up.sub_(down)

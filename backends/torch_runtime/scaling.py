@@ -1,7 +1,7 @@
 """What spikes are worth, multiplied where it costs nothing: into the weights of the linear op behind, or into a sum.
 
-Where spikes are worth their scale, `snn.psp` is a product. Convolutions and linear ops with constant weights take it into
-the weights at lowering; additions to a membrane take it as a factor. Every other user sees the product itself.
+Where spikes are worth their scale, `snn.psp` is a product. Convolutions and linear ops with constant weights take it
+into the weights at lowering; additions to a membrane take it as a factor. Every other user sees the product itself.
 Powers of two stay exact; other scales round elsewhere than written, within the allowance for ties.
 """
 
@@ -67,7 +67,7 @@ def scaled_weight(op: Op, scaled: Scaled, w: Any, form: str) -> str:
         factor: Any = scale
         if not isinstance(scale, float):
             factor = torch.from_numpy(np.array(scale)).to(tensor.device).reshape((1, -1) + (1,) * (tensor.ndim - 2))
-        out = tensor * factor
+        out: torch.Tensor = tensor * factor
         return out.contiguous(memory_format=torch.channels_last) if form == "channels_last" else out
 
     return str(w.constants.derived(weight.resource, f"times_scale_of_{scaled.name}", make))

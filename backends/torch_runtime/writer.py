@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ranvier.backends.torch_runtime.biases import given_back
 from ranvier.backends.torch_runtime.dtypes import literal
 from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL, STEPPED
 from ranvier.backends.torch_runtime.fusion import Term, can_accumulate, terms_of
@@ -50,6 +51,7 @@ class Writer:
         self.graph, self.mode, self.constants = graph, mode, constants
         self.order: Order = order_of(graph)
         self.taps = list(taps)
+        self.biases = given_back(graph, self.taps, constants.module)
         self.lines: list[str] = []
         self.depth = 1
         self.stage: Stage | None = None
@@ -378,6 +380,14 @@ class Writer:
     def first(self) -> str:
         """The condition that this is the first step."""
         return "t == 0"
+
+    def bias(self, op: Op, name: str | None) -> str | None:
+        """The bias of a linear op: its own, or the bias current that follows it."""
+        given = self.biases.get(op)
+        if given is None:
+            return name
+        text = self.weight(given)
+        return text if given.type.rank == 1 else f"{text}.reshape(-1)"
 
     def cast(self, text: str, value: Value) -> str:
         """An expression brought to the element type of a value."""

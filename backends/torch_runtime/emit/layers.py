@@ -39,6 +39,7 @@ def conv(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str | None:
     n = op.result.type.rank - 2
     if n > SPATIAL or not _narrow(op.result.type.elem):
         return None
+    bias = w.bias(op, bias)
     a = op.attributes
     ones = (1,) * n
     padding = a["padding"] or (0,) * (2 * n)
@@ -67,6 +68,7 @@ def conv_transpose(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str
     n = op.result.type.rank - 2
     if n > SPATIAL or not _narrow(op.result.type.elem):
         return None
+    bias = w.bias(op, bias)
     a = op.attributes
     ones, zeros = (1,) * n, (0,) * n
     padding, more = a["padding"] or zeros * 2, a["output_padding"] or zeros
@@ -92,6 +94,7 @@ def linear(op: Op, w: Any, x: str, weight: str, bias: str | None) -> str | None:
     """F.linear."""
     if not _narrow(op.result.type.elem):
         return None
+    bias = w.bias(op, bias)
 
     def text(x: str, weight: str, bias: str | None) -> str:
         return f"F.linear({x}, {weight}{'' if bias is None else ', ' + bias})"

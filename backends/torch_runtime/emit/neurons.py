@@ -46,7 +46,7 @@ def runs_in_place(op: Op, w: Any) -> bool:
         return False
     if op.result.type.elem.is_float or op.arguments[0].type.elem.storage != "f32":
         return False
-    if a["negative"] != "none" and (a["lower"] != "threshold" or a["reset"] != "soft" or not _positive(op, w)):
+    if a["negative"] != "none" and (a["reset"] != "soft" or not _positive(op, w)):
         return False
     if any(v is not None and v.type.time is not None for v in op.operands[1:]):
         return False
@@ -155,14 +155,19 @@ def _term(term: tuple[str, Any], w: Any) -> tuple[str, bool, str]:
 def _fire(op: Op, w: Any, p: Common, v: str, count: str | None, s: str) -> None:
     a = op.attributes
     if a["negative"] != "none":
-        gate = count or "None"
-        w.line(f"{s} = K.fire_signed({v}, {p.theta}, {p.theta_neg}, {a['compare'] == 'ge'}, {gate})")
+        w.line(f"{s} = {_signed(op, w, p, v, count)}")
         return
     w.line(f"{s} = torch.{a['compare']}({v}, {_bar(w, p.theta)}, out=torch.empty_like({v}))")
     if a["reset"] == "hard":
         w.line(f"{v}.masked_fill_({s} != 0, {a['v_reset']!r})")
     elif a["reset"] == "soft":
         w.line(_fall(v, s, p.theta))
+
+
+def _signed(op: Op, w: Any, p: Common, v: str, count: str | None) -> str:
+    a = op.attributes
+    kind = f"{a['compare'] == 'ge'}, {a['lower'] == 'zero'}"
+    return f"K.fire_signed({v}, {p.theta}, {p.theta_neg}, {kind}, {count or 'None'})"
 
 
 def _bar(w: Any, theta: str) -> str:
@@ -193,7 +198,7 @@ def _folded(op: Op, w: Any, p: Common, v: str, count: str | None) -> None:
         w.line(f"for {c} in {steps}:")
         w.depth += 1
         _add(w, p, v, c)
-        w.line(f"{o}.append(K.fire_signed({v}, {p.theta}, {p.theta_neg}, {a['compare'] == 'ge'}, {count or 'None'}))")
+        w.line(f"{o}.append({_signed(op, w, p, v, count)})")
         w.depth -= 1
         w.line(f"{s} = torch.cat({o})")
         return

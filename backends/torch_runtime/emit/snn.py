@@ -82,6 +82,9 @@ def bias_current(op: Op, w: Any) -> None:
     if op.attributes["when"] != EveryStep():
         kernel_lines(op, w, BiasCurrent(op))
         return
+    if op.arguments[0].op in w.biases:
+        w.line(f"{w.result(op.result)} = {w.read(op.operands[0], op)}")
+        return
     x, bias = w.read(op.operands[0], op), w.read(op.operands[1], op)
     w.line(f"{w.result(op.result)} = {x} + {spread(w, bias, op.operands[1], op.result.type.rank)}")
 
@@ -89,4 +92,6 @@ def bias_current(op: Op, w: Any) -> None:
 @pure("snn.bias_current")
 def still_bias(op: Op, w: Any, x: str, bias: str, restart: str | None, offset: str | None) -> str:
     """A bias at every step on a current that stays the same."""
+    if op.arguments[0].op in w.biases:
+        return x
     return f"{x} + {spread(w, bias, op.operands[1], op.result.type.rank)}"

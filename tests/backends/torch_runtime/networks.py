@@ -31,6 +31,7 @@ def residual(
     signed: bool = False,
     encoder: str = "",
     v0: float = 0.0,
+    split_bias: str = "",
     **options: Any,
 ) -> Module:
     """Two convolutions with neurons, a residual connection, a strided shortcut by slice and pad, and a mean readout.
@@ -67,7 +68,10 @@ def residual(
     def conv(x: Value, out: int, stride: int = 1) -> Value:
         weight = b.constant(dyadic(r, out, int(x.type.shape[1]), 3, 3) / 2, "w")
         bias = b.constant(dyadic(r, out), "b")
-        return b(nn.Conv, x, weight, bias, strides=(stride, stride), padding=(1, 1, 1, 1))  # type: ignore[no-any-return]
+        where = {"strides": (stride, stride), "padding": (1, 1, 1, 1)}
+        if split_bias:
+            return b(snn.BiasCurrent, b(nn.Conv, x, weight, **where), bias, when=split_bias)  # type: ignore[no-any-return]
+        return b(nn.Conv, x, weight, bias, **where)  # type: ignore[no-any-return]
 
     x = graph.argument("x", tensor("N", 3, 8, 8))
     if encoder:
