@@ -189,6 +189,8 @@ class Pad(PureOp, name="core.pad"):
             raise self.fail(
                 "type-mismatch", f"pads levels of {brief(x.elem)} with {self.value:g}", "put q.dequantize before"
             )
+        if not x.elem.is_float and self.value % 1:
+            raise self.fail("bad-value", f"pads {x.elem.storage} with {self.value:g}", "give a whole number")
         self._level(x)
         kind: Shaped = x
         return kind.with_shape([self._dim(*entry) for entry in zip(x.shape, self.before, self.after, strict=True)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import ranvier.ir.ops  # noqa: F401
 from ranvier.ir.core import OPS, Op
 from ranvier.ir.fields import REQUIRED
 from ranvier.ir.interpret import evaluate
+from ranvier.ir.text.parser import parse_module
+from tests.ops.helpers import close
 from tests.strategies import OpCase, cases
 
 CASES = cases()
@@ -38,6 +41,14 @@ def test_op_is_documented_and_has_a_meaning(op: type[Op]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_printed_text_parses_back_to_an_equal_module(case: OpCase) -> None:
+    module = case.module()
+    parsed = parse_module(str(module), resources=module.resources)
+    assert parsed == module
+    assert str(parsed) == str(module)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_inferred_types_are_those_of_the_results(case: OpCase) -> None:
     module = case.module().verify()
     found, _ = evaluate(module, case.arrays)
@@ -55,3 +66,27 @@ def test_inferred_types_are_those_of_the_results(case: OpCase) -> None:
         )
         assert array.dtype == kind.elem.dtype
         assert np.isfinite(array.astype(np.float64)).all()
+
+
+def rows(kind: Any, array: np.ndarray[Any, Any], at: list[int]) -> np.ndarray[Any, Any]:
+    """Some samples of an array, if its type has the batch on its first axis."""
+    if not kind.shape or kind.shape[0] != "N":
+        return array
+    return array[:, at] if kind.time is not None else array[at]
+
+
+def per_sample(case: OpCase) -> bool:
+    kinds = [v.type for v in case.module().main.outputs]
+    return all(k.shape and k.shape[0] == "N" for k in kinds) and not case.name.startswith("core.loop")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if per_sample(c)], ids=lambda c: c.name)
+@pytest.mark.parametrize("at", [[1], [2, 0, 1], [0, 0, 1, 2, 1, 0, 2]], ids=["one", "permuted", "seven"])
+def test_a_sample_does_not_depend_on_its_batch(case: OpCase, at: list[int]) -> None:
+    module = case.module()
+    want, _ = evaluate(module, case.arrays)
+    part = [rows(a.type, x, at) for a, x in zip(module.main.args, case.arrays, strict=True)]
+    found, _ = evaluate(case.module(), part, sample_ids=at)
+    for value, a, b in zip(module.main.outputs, found, want, strict=True):
+        # a matrix product may sum in another order for another batch
+        close(a, rows(value.type, b, at), 0 if case.exact else 1e-6)

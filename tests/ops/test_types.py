@@ -230,6 +230,7 @@ MISTAKES: list[tuple[str, Any, tuple[Any, ...], dict[str, Any]]] = [
     ("joins [N, 3] and [M, 3] along axis 1", shape.Concat, (X, tensor("M", 3)), {"axis": 1}),
     ("joins f32 and f16", shape.Concat, (X, tensor("N", 3, dtype="f16")), {"axis": 1}),
     ("has a step of 0", shape.Slice, (X,), {"axes": (1,), "starts": (0,), "stops": (2,), "steps": (0,)}),
+    ("pads i64 with 0.5", shape.Pad, (tensor(3, dtype="i64"),), {"before": (1,), "after": (1,), "value": 0.5}),
     ("needs 2 entries in before and after, one an axis", shape.Pad, (X,), {"before": (1,), "after": (1,)}),
     (
         "cannot put 3 before and 0 after 3 elements with mode=reflect",
