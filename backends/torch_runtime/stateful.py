@@ -100,10 +100,12 @@ class Encode:
     def step(self, run: Any, t: int, steps: int, state: Any, x: Tensor, offset: Any) -> tuple[Any, Tensor]:
         """See Kernel."""
 
-        def draw() -> Tensor:
-            return run.draw(self.seed, self.key, t, tuple(x.shape))  # type: ignore[no-any-return]
+        now = t + (0 if offset is None else int(offset))
 
-        state, spikes = self.code.encode_step(xp, state, x / self.scale, t, steps, draw)
+        def draw() -> Tensor:
+            return run.draw(self.seed, self.key, now, tuple(x.shape))  # type: ignore[no-any-return]
+
+        state, spikes = self.code.encode_step(xp, state, x / self.scale, now, steps, draw)
         return state, spikes.to(torch.float32)
 
     def ends(self, state: Any) -> tuple[Any, ...]:
