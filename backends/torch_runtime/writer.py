@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.backends.torch_runtime.biases import given_back
 from ranvier.backends.torch_runtime.dtypes import literal
-from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL, STEPPED
-from ranvier.backends.torch_runtime.fusion import Term, can_accumulate, terms_of
+from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL
+from ranvier.backends.torch_runtime.fusion import Term, can_accumulate
 from ranvier.backends.torch_runtime.samplewise import leads
 from ranvier.backends.torch_runtime.scaling import Scaled
 from ranvier.backends.torch_runtime.stages import Order, Stage, is_timed, order_of
+from ranvier.backends.torch_runtime.stepping import write_steps
 from ranvier.ir.core import Graph, Op, Value
 from ranvier.ir.types import Dim, SpikesType
 
@@ -170,7 +171,7 @@ class Writer:
             if stage.time is None:
                 self._once(stage)
             else:
-                self._steps(stage)
+                write_steps(self, stage)
         wanted = [*self.graph.outputs, *self.taps]
         results = [self.whole(v) for v in wanted]
         self.line(f"return ({', '.join(results)}{',' if len(results) == 1 else ''})")
@@ -201,10 +202,11 @@ class Writer:
     def _once(self, stage: Stage) -> None:
         self.stage = None
         for op in stage.ops:
-            self._emit_pure(op)
-            self._release(op.arguments)
+            self.write_pure(op)
+            self.release(op.arguments)
 
-    def _emit_pure(self, op: Op) -> None:
+    def write_pure(self, op: Op) -> None:
+        """Write a pure or windowed op, or one that calls graphs."""
         if op.name in SPECIAL:
             SPECIAL[op.name](op, self)
             return
@@ -246,7 +248,8 @@ class Writer:
         return f"{kernel}(R, {operands})"
 
     # -- letting go ------------------------------------------------------------------------------------------------
-    def _release(self, values: Sequence[Value]) -> None:
+    def release(self, values: Sequence[Value]) -> None:
+        """Count a use of values, and let go of those that were used for the last time."""
         gone = []
         for v in values:
             self.left[v] -= 1
@@ -266,89 +269,18 @@ class Writer:
         return value in self.graph.outputs or value in self.taps
 
     # -- stages over time ------------------------------------------------------------------------------------------
-    def _steps(self, stage: Stage) -> None:
+    def begin_stage(self, stage: Stage) -> None:
+        """Start a stage over time."""
         self.stage, self.folding = stage, self.mode.fold and stage.foldable
         self.local, self.tiled, self.hoisted = set(), {}, []
         self.stage_ops, self.scaled = set(stage.ops), {}
         self.at_end, self.after = [], []
-        inside = {r for op in stage.ops for r in op.results}
-        assert stage.time is not None
-        before = len(self.lines)
-        if self.folding:
-            self.line(f"for t, n in K.chunks({self.steps(stage.time)}, k):")
-        else:
-            self.line(f"for t in range({self.steps(stage.time)}):")
-        self.depth += 1
-        outside: dict[Value, str] = {}
-        for v in dict.fromkeys(v for op in stage.ops for v in op.arguments):
-            if v not in inside and v.resource is None and is_timed(v, self.order.still):
-                outside[v] = self.names.get(v, self.wholes[v])
-                name = self.names[v] = self.fresh(v.name + "_t")
-                self.local.add(name)
-                whole = self.wholes[v]
-                self.line(f"{name} = {whole}[t:t + n].flatten(0, 1)" if self.folding else f"{name} = {whole}[t]")
-        self.terms, self.deferred = terms_of(stage, self)
-        for op in stage.ops:
-            if op not in self.deferred:
-                self._emit_stepped(op)
-        keep = self._collect(stage, inside)
-        for queue, x in self.at_end:
-            self.line(f"{queue} = {queue}[1:] + [{self.read(x)}]")
-        self.depth -= 1
-        for text in self.after:
-            self.line(text)
-        indent = "    " * self.depth
-        self.lines[before:before] = [indent + text for text in self.hoisted]
-        self.names.update(outside)
-        self._after_loop(stage, inside, keep)
+
+    def end_stage(self) -> None:
+        """Go back to what runs once."""
         self.stage, self.folding = None, False
 
-    def _emit_stepped(self, op: Op) -> None:
-        if op.name in STEPPED:
-            STEPPED[op.name](op, self)
-        else:
-            self._emit_pure(op)
-        # a delay reads its operand at the end of the step
-        self._release(op.arguments[1:] if op.name == "core.delay" else op.arguments)
-
-    def _escapes(self, value: Value, stage: Stage) -> bool:
-        ops = set(stage.ops)
-        return value in self.taps or any(user not in ops for user in value.users)
-
-    def _collect(self, stage: Stage, inside: set[Value]) -> dict[Value, str]:
-        """Put down the timed values that other stages want."""
-        keep: dict[Value, str] = {}
-        assert stage.time is not None
-        for op in stage.ops:
-            for r in op.results:
-                if r.type.time is None or not self._escapes(r, stage):
-                    continue
-                name = keep[r] = self.fresh(r.name + "_all")
-                if self.mode.grad:
-                    self.line(f"{name} = K.push({name} if t else None, {self.names[r]})")
-                elif self.folding:
-                    self.line(f"{name} = K.put({name} if t else None, {self.names[r]}, t, n, {self.steps(stage.time)})")
-                else:
-                    self.line(
-                        f"{name} = K.put({name} if t else None, {self.names[r]}, t, None, {self.steps(stage.time)})"
-                    )
-        return keep
-
-    def _after_loop(self, stage: Stage, inside: set[Value], keep: dict[Value, str]) -> None:
-        for value, name in keep.items():
-            if self.mode.grad:
-                self.line(f"{name} = torch.stack({name})")
-            self.names[value] = self.wholes[value] = name
-        alive = set(keep.values())
-        gone = []
-        for v in dict.fromkeys(v for op in stage.ops for v in op.arguments):
-            held = self.wholes.get(v) or self.names.get(v)
-            if v.resource is None and v not in inside and self.left[v] == 0 and not self.is_shared(v) and held:
-                gone.append(held)
-        gone = [g for g in dict.fromkeys(gone) if g not in alive]
-        if gone:
-            self.line(f"del {', '.join(gone)}")
-
+    # -- for emitters --------------------------------------------------------------------------------------------------
     def owned(self, value: Value, like: Value) -> bool:
         """Whether a value is a new tensor of this place that its only user may write to: shape and type as `like`."""
         op = value.op
@@ -365,7 +297,7 @@ class Writer:
             if v is not None and v.op in self.deferred:
                 assert v.op is not None
                 todo.extend(v.op.operands)
-                self._release(v.op.arguments)
+                self.release(v.op.arguments)
 
     def add_conv(self, op: Op, text: str) -> str:
         """The line that adds a convolution to the membrane {v}."""
@@ -375,7 +307,6 @@ class Writer:
             return plain
         return "K.add_conv({v}, " + text.removeprefix("F.conv2d(")
 
-    # -- for emitters ----------------------------------------------------------------------------------------------
     @property
     def first(self) -> str:
         """The condition that this is the first step."""
