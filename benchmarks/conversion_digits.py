@@ -129,10 +129,10 @@ def page(source: float, rows: list[Row], seconds: float) -> str:
 NOTE = (
     "Where the two differ. With T = 1 and 2 a neuron has two or three levels, and what a smaller threshold gains in "
     "resolution it loses by clipping: which rule wins there is a matter of the network (layer p99.9 leads at T=1 here, "
-    "channel MSE in the cards). Signed neurons can gain only what the unsigned conversion has left, which at T=2 was 23 "
-    "points there and is 9 here. With a hard reset v0 helps the first spike alone, so its help fades as T grows, and "
-    "the rate tends to 1/ceil(theta/z), which no number of steps mends: here that costs more than in the cards; how far "
-    "thresholds (layer or channel) and network each account for it was not separated."
+    "channel MSE in the cards). Signed neurons can gain only what the unsigned conversion has left, which at T=2 was "
+    "23 points there and is 9 here. With a hard reset v0 helps the first spike alone, so its help fades as T grows, "
+    "and the rate tends to 1/ceil(theta/z), which no number of steps mends: here that costs more than in the cards; "
+    "how far thresholds (layer or channel) and network each account for it was not separated."
 )
 
 

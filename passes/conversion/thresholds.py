@@ -66,13 +66,13 @@ def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
     for i in range(GRID):
         theta = top * (1 - 0.01 * i)
         unit = np.where(theta > 0, theta / steps, 1.0).astype(np.float32)[:, None]
-        error = ((_counts(centers / unit, steps, v0, low_slope) * unit - centers) ** 2 * counts).sum(1)
+        error = ((spike_counts(centers / unit, steps, v0, low_slope) * unit - centers) ** 2 * counts).sum(1)
         better = error < best
         best, found = np.where(better, error, best), np.where(better, theta, found)
     return np.asarray(found)
 
 
-def _counts(levels: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
+def spike_counts(levels: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
     """Signed spikes of a window for mean currents whose activations are `levels` thresholds over T.
 
     A negative spike of a leaky activation needs a current of -theta/slope, beyond what v0 has put in.

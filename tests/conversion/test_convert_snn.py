@@ -17,10 +17,11 @@ from ranvier.ir.interfaces import PassContext
 from ranvier.ir.ops.activations import Clip, Gelu, LeakyRelu, Prelu, Relu, Sigmoid, Silu
 from ranvier.ir.ops.arith import Add, Mul, Sqrt
 from ranvier.ir.ops.control import Call
+from ranvier.ir.ops.nn import Linear
 from ranvier.ir.ops.reduce import Argmax, Softmax
 from ranvier.ir.types import tensor
 from ranvier.passes.conversion.convert_snn import ConvertSnn
-from ranvier.passes.conversion.thresholds import choose
+from ranvier.passes.conversion.thresholds import choose, spike_counts
 from tests.conversion.helpers import (
     RUNTIMES,
     closeness,
@@ -280,6 +281,27 @@ def test_mse_thresholds_minimise_the_error(steps: int, v0: float) -> None:
         assert error(row, float(theta)) <= best * 1.01 + 1e-9
     assert found.dead == 1
     assert found.range[3] == found.range[:3].max()
+
+
+@pytest.mark.parametrize("slope", [None, 1.0, 0.25])
+@pytest.mark.parametrize("v0", [0.0, 0.5])
+def test_the_error_counts_spikes_as_neurons_fire_them(v0: float, slope: float | None) -> None:
+    """For a constant current, spike for spike: rectified, symmetric and leaky."""
+    steps = 8
+    net = Net((1,))
+    y = net(Linear, net.inputs[0], net.constant([[1.0]]))
+    if slope is None:
+        y = net.relu(y)
+    else:
+        y = net(Clip, y, low=-1.0, high=1.0) if slope == 1 else net(LeakyRelu, y, slope=slope)
+    ann = net.done(net.linear(y, 2))
+    x = (np.arange(-96, 97) / 64).astype(np.float32).reshape(-1, 1)
+    snn = converted(ann, x, steps=steps, threshold="max", v0=v0)
+    (neuron,) = neurons(snn)
+    theta = float(neuron.elem.quant.scales(2).item())  # type: ignore[union-attr]
+    a = tapped(ann, [y.name], x)[y.name]
+    want = spike_counts(a * steps / theta, steps, v0, None if slope is None else np.full(1, slope, np.float32))
+    np.testing.assert_array_equal(spike_trains(snn, x)[0].astype(int).sum(0), want)
 
 
 def test_the_definition_and_the_data_are_kept_on_the_neuron() -> None:
