@@ -1,4 +1,4 @@
-"""Random valid modules: graphs of random cases of ops, called from a random @main, with everything that text can say."""
+"""Random valid modules: random cases of ops, called from a random @main, with everything that text can say."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def test_words_are_whole(word: str) -> None:
         ("tensor<?x?xbf16>", tensor("?", "?", dtype="bf16")),
         ("tensor< Nx8xi1 , T = 4 >", tensor("N", 8, dtype="i1", time=4)),
         ("tensor<Nx8xf32,T=T>", tensor("N", 8, time="T")),
-        ("tensor<4xu4@affine(scale=1/3, zero=15/2)>", tensor(4, dtype=Elem("u4", Affine(Fraction(1, 3), Fraction(15, 2))))),
+        ("tensor<u4@affine(scale=1/3, zero=15/2)>", tensor(dtype=Elem("u4", Affine(Fraction(1, 3), Fraction(15, 2))))),
         ("spikes<Nx8xi1, rate, T=4>", SpikesType(("N", 8), elem("i1"), Rate(), 4)),
         ("spikes<Nx8xi2, T=4, rate(signed=true)>", SpikesType(("N", 8), elem("i2"), Rate(signed=True), 4)),
     ],
