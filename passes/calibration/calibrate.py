@@ -67,10 +67,11 @@ class Calibrate(Pass):
         for name, array in tapped(module, list(values), data, context.runtime, self.batch):
             value = values[name]
             axis = channel_axis(value) if self.per == "channel" else None
+            per = "layer" if axis is None else "channel"  # a value without channels has one number
             rows = rows_of(array, axis)
-            kept = tuple(f for f in value.facts if not self._replaced(f))
+            kept = tuple(f for f in value.facts if not self._replaced(f, per))
             made = tuple(
-                Statistics(k, tuple(map(float, compute(k, rows))), self.per, definition(k, self.per), source)
+                Statistics(k, tuple(map(float, compute(k, rows))), per, definition(k, axis), source)
                 for k in self.statistics
             )
             value.facts = kept + made
@@ -80,10 +81,10 @@ class Calibrate(Pass):
                 low, high = (tuple(map(float, a)) for a in (found.low, found.high))
                 value.facts += (Histogram(counts, low, high, source),)
 
-    def _replaced(self, fact: object) -> bool:
+    def _replaced(self, fact: object, per: str) -> bool:
         if isinstance(fact, Histogram):
             return self.bins > 0
-        return isinstance(fact, Statistics) and fact.kind in self.statistics and fact.per == self.per
+        return isinstance(fact, Statistics) and fact.kind in self.statistics and fact.per == per
 
     def _chosen(self, module: Module) -> list[Value]:
         real = [

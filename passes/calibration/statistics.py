@@ -41,11 +41,10 @@ def check_kind(kind: str) -> str:
     )
 
 
-def definition(kind: str, per: str) -> str:
-    """What exactly a statistic is."""
-    over = (
-        "over all samples and positions of a channel (axis 1)" if per == "channel" else "over all samples and elements"
-    )
+def definition(kind: str, axis: int | None) -> str:
+    """What exactly a statistic is, over everything or each channel of an axis."""
+    channel = f"over all samples and positions of a channel (axis {axis})"
+    over = "over all samples and elements" if axis is None else channel
     found = PERCENTILE.fullmatch(kind)
     if found is not None:
         return f"{found.group(1)}th percentile of all elements, zeros included, linear between order statistics, {over}"

@@ -41,7 +41,7 @@ def choose(
         )
     else:
         found = compute(kind, np.abs(rows) if low_slope is not None else rows)
-        text = definition(kind, "layer" if axis is None else "channel")
+        text = definition(kind, axis)
     largest = float(found.max(initial=0.0))
     neutral = largest if largest > 0 else 1.0
     dead = found <= DEAD * neutral

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.ir.core import Builder, Graph, Module, Op, Value
-from ranvier.ir.diagnostics import Diagnostic, RanvierError
+from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import derive, describe
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.shape import Gather
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
+from ranvier.ir.resources import Resource
 from ranvier.ir.timing import PureOp
 from ranvier.ir.types import TensorType, tensor
 
@@ -23,8 +25,10 @@ class ToStep(Pass):
     """Rewrite @main so that one call is one step.
 
     Every T becomes 1, each stateful op takes its state as an argument and gives the next one as a result (a delay's as
-    a plain tensor), and `step` counts the steps taken. Step-wise export, streaming and hardware share it. core.last
-    becomes the value so far. Windowed ops, codes with history and delays of several steps are refused by name.
+    a plain tensor), and `step` counts the steps taken. States begin as operands say that the graph no longer has: v0,
+    an accumulator's start, a delay's initial value, a count of 0. Step-wise export, streaming and hardware share it.
+    core.last becomes the value so far. Windowed ops, codes with history and delays of several steps are refused by
+    name.
     """
 
     word = "to-step"
@@ -47,6 +51,8 @@ def _refusal(op: Op) -> Diagnostic | None:
     if isinstance(op, Neuron):
         if op.windowed:
             reason = f"fires under schedule {op.schedule}, which needs more than one step"
+        elif not op.code.plain:
+            reason = f"fires {op.code}, whose neurons remember more than their membrane"
         elif op.refractory:
             reason = "has a refractory time, which is no state of its own"
     elif isinstance(op, Psp):
@@ -64,6 +70,11 @@ def _refusal(op: Op) -> Diagnostic | None:
     return Diagnostic("unsupported", f"`to-step`: {op!r} {reason}", describe(op.location))
 
 
+def _counts(op: Neuron) -> bool:
+    """Whether the count of spikes so far is needed, by the neuron itself or behind it."""
+    return op.negative == "gated" or bool(op.results[2].uses)
+
+
 class _Step:
     def __init__(self, source: Graph, target: Graph):
         self.source, self.target = source, target
@@ -77,6 +88,7 @@ class _Step:
         for arg in source.args:
             kind = arg.type if arg.type.time is None else arg.type.with_time(1)
             self.map[arg] = target.argument(arg.name, kind)
+            self.map[arg].facts = arg.facts
         self.step = target.argument("step", tensor(dtype="i64"))
         for op in source.ops:
             if op.name != "core.return":
@@ -93,7 +105,27 @@ class _Step:
         )
 
     def _get(self, value: Value) -> Value:
-        return self.target.constant(value.resource) if value.resource is not None else self.map[value]
+        if value.resource is None:
+            return self.map[value]
+        if value.type.time is None:
+            return self.target.constant(value.resource)
+        if value not in self.map:
+            self.map[value] = self._this_step(value)
+        return self.map[value]
+
+    def _this_step(self, value: Value) -> Value:
+        """The row of a constant over time that belongs to this step."""
+        module = self.target.module
+        assert module is not None
+        assert value.resource is not None
+        resource = module.resource(value.resource)
+        kind = resource.type
+        if kind.elem.quant is not None and kind.elem.quant.axis is not None:
+            raise error("unsupported", f"`to-step`: {value!r} has steps and scales on an axis")
+        rows = Resource(TensorType((kind.time or 1, *kind.shape), kind.elem), load=lambda: resource.array)
+        table = self.target.constant(module.add(rows, f"{value.resource}.steps"))
+        out: Value = self.build_op(Repeat, self.build_op(Gather, table, self.step, axis=0), steps=1)
+        return out
 
     def _untimed(self, value: Value) -> Value:
         out: Value = self.build_op(Last, value) if value.type.time is not None else value
@@ -114,7 +146,7 @@ class _Step:
             attributes["steps"] = 1
         if isinstance(op, Neuron):
             operands[2] = self.target.argument(f"{op.results[0].name}.v", op.results[1].type)
-            if op.negative == "gated":
+            if _counts(op):
                 operands[5] = self.target.argument(f"{op.results[0].name}.fired", op.results[2].type)
         elif isinstance(op, Accumulate):
             operands[1] = self.target.argument(f"{op.results[0].name}.state", op.results[1].type)
@@ -125,10 +157,15 @@ class _Step:
             operands[1] = self.step
         made = self.build_op(type(op), *operands, name=[r.name for r in op.results], **attributes)
         results = list(made) if isinstance(made, tuple) else [made]
+        step = results[0].op
+        assert step is not None
+        step.facts, step.place = op.facts, op.place
+        for old, new in zip(op.results, results, strict=True):
+            new.facts = old.facts
         self.map.update(zip(op.results, results, strict=True))
         if isinstance(op, Neuron):
             self.states.append((f"{op.results[0].name}.v", results[1]))
-            if op.negative == "gated":
+            if _counts(op):
                 self.states.append((f"{op.results[0].name}.fired", results[2]))
         elif isinstance(op, Accumulate):
             self.states.append((f"{op.results[0].name}.state", results[1]))
