@@ -15,7 +15,6 @@ from ranvier.backends.torch_runtime import TorchRuntime
 from ranvier.ir.core import Module
 from ranvier.ir.text.parser import parse_module
 from tests.zoo import resnet20
-from tests.zoo.digits import digits, digits_network
 
 Array = np.ndarray[Any, Any]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(resnet20.missing()), reason=resnet20.missing())]
@@ -135,14 +134,3 @@ def test_every_stage_of_a_pipeline_reads_back(how: str) -> None:
             assert (a.name, a.attributes) == (b.name, b.attributes)
             assert [r.type for r in a.results] == [r.type for r in b.results]
             assert [v and v.name for v in a.operands] == [v and v.name for v in b.operands]
-
-
-def test_a_hard_reset_costs_much_on_digits() -> None:
-    x, y = digits()
-    network = rv.opt(digits_network(), "fold-batchnorm, canonicalize")
-    found = []
-    for reset in ("soft", "hard"):
-        text = f"convert-snn{{schedule=stepwise steps=64 reset={reset} threshold=max}}"
-        snn = rv.opt(network, text, data=x[:256])
-        found.append(float((logits(snn, x[1347:]).argmax(1) == y[1347:]).mean()))
-    assert found[0] - found[1] >= 0.20
