@@ -171,13 +171,14 @@ class Neuron:
 
     def __init__(self, op: Op, scale: Any, grad: bool):
         self.rule, self.refractory, self.schedule = op.rule, op.attributes["refractory"], op.attributes["schedule"]  # type: ignore[attr-defined]
+        self.code = op.attributes["code"]
         self.scale, self.grad, self.surrogate = scale, grad, op.attributes["surrogate"]
         self.out = inner_dtype(op.result.type)
         if grad:
             slope_of(self.surrogate)
 
     def start(self, run: Any, steps: int, current: Tensor, *params: Any) -> Any:
-        """See Kernel: (membrane, count, steps to be silent, parameters)."""
+        """See Kernel: (membrane, count, steps to be silent, what the code remembers, parameters)."""
         rank = current.ndim
         theta, v0, leak, theta_neg = (spread_channels(p, rank) for p in params[:4])
         theta = self.scale if theta is None else theta
@@ -185,27 +186,31 @@ class Neuron:
         zero = torch.zeros_like(current)
         count = zero if params[4] is None else params[4].to(current.dtype).expand(current.shape)
         v = zero if v0 is None else zero + v0
-        return v, count, zero, (theta, leak, theta_neg)
+        return v, count, zero, self.code.fire_init(xp, v), (theta, leak, theta_neg)
 
     def step(self, run: Any, t: int, steps: int, state: Any, current: Tensor, *params: Any) -> tuple[Any, Tensor]:
         """See Kernel."""
-        v, count, silent, (theta, leak, theta_neg) = state
+        v, count, silent, fired, (theta, leak, theta_neg) = state
         v = v + current if leak is None else v * leak + current
-        v, spikes = self._fire(v, count, silent, theta, theta_neg)
+        fired, v, spikes = self._fire(t, steps, fired, v, count, silent, theta, theta_neg)
         if self.refractory:
             silent = torch.where(spikes != 0, torch.full_like(silent, self.refractory), torch.clamp(silent - 1, min=0))
-        return (v, count + spikes, silent, (theta, leak, theta_neg)), spikes.to(self.out)
+        return (v, count + spikes, silent, fired, (theta, leak, theta_neg)), spikes.to(self.out)
 
-    def _fire(self, v: Tensor, count: Any, silent: Any, theta: Any, theta_neg: Any) -> tuple[Tensor, Tensor]:
-        if self.grad:
+    def _fire(
+        self, t: int, steps: int, fired: Any, v: Tensor, count: Any, silent: Any, theta: Any, theta_neg: Any
+    ) -> tuple[Any, Tensor, Tensor]:
+        if self.grad and self.code.plain:
             with torch.no_grad():
                 exact = self.rule.count(xp, v, theta, theta_neg, count)
             spikes = spikes_with_gradient(self.rule, self.surrogate, v, exact, theta, theta_neg, count)
+            after = self.rule.fall(xp, v, spikes, theta, theta_neg)
         else:
-            spikes = self.rule.count(xp, v, theta, theta_neg, count)
+            fired, spikes, after = self.code.fire(xp, self.rule, fired, v, theta, theta_neg, count, t, steps)
         if self.refractory:
             spikes = torch.where(silent > 0, torch.zeros_like(spikes), spikes)
-        return self.rule.fall(xp, v, spikes, theta, theta_neg).to(v.dtype), spikes.to(v.dtype)
+            after = self.rule.fall(xp, v, spikes, theta, theta_neg)
+        return fired, after.to(v.dtype), spikes.to(v.dtype)
 
     def ends(self, state: Any) -> tuple[Any, ...]:
         """See Kernel."""
@@ -214,7 +219,7 @@ class Neuron:
     def window(self, run: Any, current: Tensor, *params: Any) -> tuple[Tensor, Tensor, Tensor]:
         """The windowed schedules over [T, ...]."""
         steps = current.shape[0]
-        v, count, silent, (theta, leak, theta_neg) = self.start(run, steps, current[0], *params)
+        v, count, silent, fired, (theta, leak, theta_neg) = self.start(run, steps, current[0], *params)
         layer = isinstance(self.schedule, LayerSync)
         window = min(self.schedule.period or steps, steps) if layer else 1
         begin = self.schedule.start if isinstance(self.schedule, EarlyFire) else 0
@@ -233,7 +238,7 @@ class Neuron:
                     v = charge(v, s)
             elif not layer:
                 v = charge(v, t + begin)
-            v, spikes = self._fire(v, count, silent, theta, theta_neg)
+            fired, v, spikes = self._fire(t, steps, fired, v, count, silent, theta, theta_neg)
             count = count + spikes
             rows.append(spikes.to(self.out))
         return torch.stack(rows), v, count

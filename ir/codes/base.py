@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
+from ranvier.ir.codes.neurons import FireRule
 from ranvier.ir.elements import Elem, smallest_integer
 from ranvier.ir.records import Record, on_missing
 
@@ -14,14 +17,16 @@ from ranvier.ir.records import Record, on_missing
 class Code(Record):
     """Base of all codes. Values are in units of the spikes' scale: 1.0 is the scale itself.
 
-    A subclass gives the alphabet, the encoder (`encode_init`, `encode_step`), the psp (`psp_init`, `psp_step`), the
-    `decode`, its `error_bound`, and answers the questions below for support tables.
+    A subclass gives the alphabet, the firing rule (`fire_init`, `fire`), the psp (`psp_init`, `psp_step`), its
+    `error_bound`, an encoder and a decode where the defaults do not fit, and answers the questions below for support
+    tables. A membrane of T steps has taken in T times the mean current, and so the psp's mean is the value.
     """
 
     family = "code"
 
     psp_class: ClassVar[Literal["constant", "weight", "history"]] = "constant"
     needs_window: ClassVar[bool] = False
+    needs_stepwise: ClassVar[bool] = False
     may_delay: ClassVar[bool] = True
     integrates: ClassVar[bool] = False
     """Whether an integrate-and-fire neuron fires this code."""
@@ -47,6 +52,11 @@ class Code(Record):
         return max(1, (hi - lo).bit_length()) if self.largest > 1 else 1 + (lo < 0)
 
     @property
+    def plain(self) -> bool:
+        """Whether neurons fire by the plain integrate-and-fire rule, without remembering anything."""
+        return type(self).fire is Code.fire
+
+    @property
     def random(self) -> bool:
         """Whether the encoder draws random numbers."""
         return False
@@ -61,25 +71,87 @@ class Code(Record):
         """The smallest storage that holds the alphabet."""
         return smallest_integer(*self.alphabet())
 
+    # -- firing ----------------------------------------------------------------------------------------------------
+    def fire_init(self, xp: Any, v: Any) -> Any:
+        """What the firing rule remembers before the first step; None for codes that remember nothing."""
+        return None
+
+    def fire(
+        self, xp: Any, rule: FireRule, state: Any, v: Any, theta: Any, theta_neg: Any, count: Any, t: int, steps: int
+    ) -> tuple[Any, Any, Any]:
+        """One step of a neuron whose membrane v is charged: (state, spikes, membrane after them).
+
+        `count` is the signed number of spikes so far. The psp of all spikes fired adds up to what v has lost.
+        """
+        spikes = rule.count(xp, v, theta, theta_neg, count)
+        return state, spikes, rule.fall(xp, v, spikes, theta, theta_neg)
+
+    def fixed_steps(self) -> int | None:
+        """The number of steps of a window, where the code has only one."""
+        return None
+
+    def grain(self, steps: int) -> float:
+        """The least amount that a spike takes from the membrane, in units of the threshold."""
+        return 1.0
+
+    @property
+    def reach(self) -> float:
+        """The largest value of a window in units of the scale, on which thresholds are set."""
+        return float(self.largest)
+
+    def round_offset(self, fraction: float, steps: int) -> float:
+        """The initial membrane, in units of the threshold, for v0 = `fraction` of the least spike."""
+        return fraction * self.grain(steps)
+
+    def quantize(self, x: Any, steps: int, v0: float = 0.0) -> Any:
+        """The value that a layer_sync neuron gives for a constant current x, in units of the scale (numpy).
+
+        v0 is in units of the threshold. This default fires the code step by step; codes override it in closed form.
+        """
+        rule = FireRule(self.largest, negative="free" if self.signed else "none", lower="zero")
+        v = np.asarray(x * steps + v0, np.float32)
+        one, count = np.float32(1), np.zeros_like(v)
+        fired, read, rows = self.fire_init(np, v), self.psp_init(np, v), []
+        for t in range(steps):
+            fired, spikes, v = self.fire(np, rule, fired, v, one, one, count, t, steps)
+            count = count + spikes
+            read, value = self.psp_step(np, read, spikes, t, steps)
+            rows.append(value)
+        return self.decode(np, np.stack(rows), steps)
+
+    # -- the doors -------------------------------------------------------------------------------------------------
     def encode_init(self, xp: Any, x: Any) -> Any:
         """The encoder's state before the first step."""
-        raise NotImplementedError
+        return xp.zeros_like(x), None
 
     def encode_step(self, xp: Any, state: Any, x: Any, t: int, steps: int, draw: Callable[[], Any]) -> tuple[Any, Any]:
-        """Spikes of step t for values x in units of the scale; `draw()` gives uniform numbers of x's shape."""
-        raise NotImplementedError
+        """Spikes of step t for values x in units of the scale; `draw()` gives uniform numbers of x's shape.
+
+        This default charges a neuron with the whole window at once, rounding to nearest, and lets it fire.
+        """
+        v, fired = state
+        if t == 0:
+            v = x * steps + self.round_offset(0.5, steps)
+            fired = self.fire_init(xp, v)
+        rule = FireRule(self.largest, negative="free" if self.signed else "none", lower="zero")
+        one = xp.ones_like(v)
+        fired, spikes, v = self.fire(xp, rule, fired, v, one, one, v * 0, t, steps)
+        return (v, fired), spikes
 
     def psp_init(self, xp: Any, like: Any) -> Any:
         """The psp's state before the first step; None for codes without history."""
         return None
 
     def psp_step(self, xp: Any, state: Any, spikes: Any, t: int, steps: int) -> tuple[Any, Any]:
-        """What the spikes of step t are worth downstream, as reals in units of the scale."""
+        """What the spikes of step t are worth downstream, as reals in units of the scale.
+
+        Its mean over the window is the value that the spikes stand for, so that currents of all codes add up.
+        """
         raise NotImplementedError
 
     def decode(self, xp: Any, values: Any, steps: int) -> Any:
-        """The real value from the psp of all steps, [T, ...] -> [...]."""
-        raise NotImplementedError
+        """The real value from the psp of all steps, [T, ...] -> [...]: their mean."""
+        return values.sum(0) / steps
 
     def error_bound(self, steps: int) -> float:
         """Largest |decode(encode(x)) - x| for x in range, in units of the scale (expected error if random)."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ranvier.ir.codes.base import Code
 from ranvier.ir.fields import Enum, Flag, Integer, option
 
@@ -57,9 +59,10 @@ class Rate(Code):
         """See Code."""
         return None, spikes
 
-    def decode(self, xp: Any, values: Any, steps: int) -> Any:
-        """See Code."""
-        return values.sum(0) / steps
+    def quantize(self, x: Any, steps: int, v0: float = 0.0) -> Any:
+        """See Code: clip(floor(x T + v0)) / T (card, E3)."""
+        lo, hi = self.alphabet()
+        return np.clip(np.floor(x * steps + np.float32(v0)), lo * steps, hi * steps) / np.float32(steps)
 
     def error_bound(self, steps: int) -> float:
         """See Code: half a spike for the regular encoder, one standard deviation at most 1/(2 sqrt T) for Bernoulli."""

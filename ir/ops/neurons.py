@@ -55,9 +55,24 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
         if (lo < 0) != (self.negative != "none"):
             want = "negative=gated or free" if lo < 0 else "negative=none"
             raise self.fail("alphabet", f"fires spikes of {self.code} with negative={self.negative}", f"use {want}")
-        if self.refractory and self.windowed:
+        if self.code.needs_window and not self.windowed:
             raise self.fail(
-                "bad-value", f"has a refractory time under schedule {self.schedule}", "only stepwise neurons may"
+                "bad-value",
+                f"fires {self.code} under schedule {self.schedule}",
+                "use layer_sync or early_fire(start=..)",
+            )
+        if self.code.needs_stepwise and self.windowed:
+            raise self.fail("bad-value", f"fires {self.code} under schedule {self.schedule}", "use stepwise")
+        if not self.code.integrates:
+            raise self.fail("bad-value", f"fires {self.code}, which no neuron does")
+        fixed = self.code.fixed_steps()
+        if fixed is not None and isinstance(kind.time, int) and kind.time != fixed:
+            raise self.fail("time-mismatch", f"fires {self.code} over {kind.time} steps", f"the code has {fixed} steps")
+        if self.refractory and (self.windowed or not self.code.plain):
+            raise self.fail(
+                "bad-value",
+                f"has a refractory time under schedule {self.schedule}",
+                "only stepwise neurons of plain codes may",
             )
         for field, p in zip(self.operand_fields[1:], params, strict=True):
             if p is not None:
@@ -83,26 +98,29 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
         return theta, v0, None if leak is None else spread_bias(np.asarray(leak), rank), theta_neg
 
     def init(self, moment: Any, current: Any, *params: Any) -> Any:
-        """See StatefulOp: (membrane, count, steps to be silent, parameters)."""
+        """See StatefulOp: (membrane, count, steps to be silent, what the code remembers, parameters)."""
         theta, v0, leak, theta_neg = self.parameters(current.ndim, *params[:4])
         count = np.zeros_like(current) if params[4] is None else np.broadcast_to(params[4], current.shape)
         v = np.broadcast_to(v0, current.shape).astype(current.dtype)
-        return v, count, np.zeros_like(current), (theta, leak, theta_neg)
+        return v, count, np.zeros_like(current), self.code.fire_init(np, v), (theta, leak, theta_neg)
 
     def step(self, moment: Any, state: Any, current: Any, *params: Any) -> tuple[Any, Any]:
         """See StatefulOp."""
-        v, count, silent, (theta, leak, theta_neg) = state
+        v, count, silent, fired, (theta, leak, theta_neg) = state
         v = v + current if leak is None else v * leak + current
-        v, spikes = self._fire(v, count, silent, theta, theta_neg)
+        fired, v, spikes = self._fire(moment.t, moment.steps, fired, v, count, silent, theta, theta_neg)
         if self.refractory:
             silent = np.where(spikes != 0, np.float32(self.refractory), np.maximum(silent - 1, 0))
-        return (v, count + spikes, silent, (theta, leak, theta_neg)), spikes
+        return (v, count + spikes, silent, fired, (theta, leak, theta_neg)), spikes
 
-    def _fire(self, v: Any, count: Any, silent: Any, theta: Any, theta_neg: Any) -> tuple[Any, Any]:
-        spikes = self.rule.count(np, v, theta, theta_neg, count)
+    def _fire(
+        self, t: int, steps: int, fired: Any, v: Any, count: Any, silent: Any, theta: Any, theta_neg: Any
+    ) -> tuple[Any, Any, Any]:
+        remembered, spikes, after = self.code.fire(np, self.rule, fired, v, theta, theta_neg, count, t, steps)
         if self.refractory:
             spikes = np.where(silent > 0, np.zeros_like(spikes), spikes)
-        return self.rule.fall(np, v, spikes, theta, theta_neg).astype(v.dtype), spikes.astype(v.dtype)
+            after = self.rule.fall(np, v, spikes, theta, theta_neg)
+        return remembered, after.astype(v.dtype), spikes.astype(v.dtype)
 
     def finish(self, state: Any) -> tuple[Any, ...]:
         """See StatefulOp."""
@@ -111,7 +129,7 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
     def meaning(self, current: Any, *params: Any) -> tuple[Any, Any, Any]:
         """The windowed schedules: `current` is [T, ...]."""
         steps = len(current)
-        v, count, silent, (theta, leak, theta_neg) = self.init(None, current[0], *params)
+        v, count, silent, fired, (theta, leak, theta_neg) = self.init(None, current[0], *params)
         window = min(self.schedule.period or steps, steps) if isinstance(self.schedule, LayerSync) else 1
         start = self.schedule.start if isinstance(self.schedule, EarlyFire) else 0
 
@@ -129,7 +147,7 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
                     v = charge(v, s)
             elif isinstance(self.schedule, EarlyFire):
                 v = charge(v, t + start)
-            v, spikes = self._fire(v, count, silent, theta, theta_neg)
+            fired, v, spikes = self._fire(t, steps, fired, v, count, silent, theta, theta_neg)
             count = count + spikes
             rows.append(spikes)
         return np.stack(rows), v, count

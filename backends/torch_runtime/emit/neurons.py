@@ -42,7 +42,9 @@ def wants(op: Op, index: int, w: Any) -> bool:
 def runs_in_place(op: Op, w: Any) -> bool:
     """Whether a neuron is the common one: one level, thresholds above zero, no refractory time, no gradient wanted."""
     a = op.attributes
-    if w.mode.grad or a["refractory"] or a["code"].largest != 1 or getattr(op, "windowed", False):
+    if w.mode.grad or a["refractory"] or getattr(op, "windowed", False):
+        return False
+    if a["code"].largest != 1 or not a["code"].plain:
         return False
     if op.result.type.elem.is_float or op.arguments[0].type.elem.storage != "f32":
         return False
