@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from ranvier.ir.codes import EarlyFire, LayerSync, Stepwise
-from ranvier.ir.core import Module
+from ranvier.ir.codes import EarlyFire, LayerSync, Rate, Stepwise
+from ranvier.ir.core import Builder, Module
 from ranvier.ir.latency import latency
+from ranvier.ir.ops.activations import Sigmoid
+from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.snn import Psp
+from ranvier.ir.types import tensor
 from tests.conversion.helpers import converted
 from tests.zoo.net import Net, images, residual
 
@@ -40,8 +44,6 @@ def test_a_residual_block_waits_for_its_longer_branch(schedule: Any, want: int) 
 
 
 def test_decoding_in_the_middle_waits_for_the_window() -> None:
-    from ranvier.ir.ops.activations import Sigmoid
-
     net = Net((4,))
     x = net(Sigmoid, net.linear(net.relu(net.linear(net.inputs[0], 4)), 4))
     ann = net.done(net.linear(net.relu(net.linear(x, 4)), 2))
@@ -50,3 +52,14 @@ def test_decoding_in_the_middle_waits_for_the_window() -> None:
 
 def test_a_network_without_time_has_none() -> None:
     assert latency(chain(2)) == 0
+
+
+def test_a_symbolic_number_of_steps() -> None:
+    module = Module("symbolic")
+    b = Builder(module.new_graph("main"))
+    x = b.graph.argument("x", tensor("N", 3, time="T"))
+    for _ in range(2):
+        x = b(Psp, b(Neuron, x, code=Rate(), schedule=LayerSync())[0])
+    b.returns(x)
+    assert latency(module.verify()) is None
+    assert latency(module, 8) == 24
