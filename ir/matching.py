@@ -187,9 +187,9 @@ class _Best:
     matched: int = -1
     reason: Callable[[], str] = str
 
-    def fail(self, m: Match, reason: Callable[[], str]) -> None:
-        if len(m.matched) > self.matched:
-            self.matched, self.reason = len(m.matched), reason
+    def fail(self, m: Match, reason: Callable[[], str], *, begun: int = 0) -> None:
+        if len(m.matched) + begun > self.matched:
+            self.matched, self.reason = len(m.matched) + begun, reason
 
 
 def matches(module: Module, rule: Rule, root: Op) -> Iterator[Match]:
@@ -215,11 +215,11 @@ def _match_op(m: Match, pattern: Pattern, op_: Op, best: _Best) -> Iterator[None
         return best.fail(m, lambda: f"{op_!r} is no {pattern}")
     uses = len(op_.results[0].uses) if op_.results else 0
     if pattern.uses is not None and uses > pattern.uses:
-        return best.fail(m, lambda: f"{op_.result!r} has {uses} uses; the rule allows {pattern.uses}")
+        return best.fail(m, lambda: f"{op_.result!r} has {uses} uses; the rule allows {pattern.uses}", begun=1)
     for key, wanted in pattern.where:
         have = op_.attributes.get(key)
         if have != wanted:
-            return best.fail(m, lambda: f"{op_!r} has {key}={show(have)}, not {show(wanted)}")  # noqa: B023
+            return best.fail(m, lambda: f"{op_!r} has {key}={show(have)}, not {show(wanted)}", begun=1)  # noqa: B023
     m.matched.append(op_)
     orders = [list(op_.operands)]
     if pattern.commute and len(op_.operands) >= 2:

@@ -197,7 +197,7 @@ class Op:
 
     def __repr__(self) -> str:
         left = ", ".join(map(repr, self.results))
-        return f"<{left + ' = ' if left else ''}{self.name}({', '.join(map(repr, self.operands))})>"
+        return f"<{left + ' = ' if left else ''}{self.name}({', '.join(map(repr, self.arguments))})>"
 
 
 def require_tensor(op: Op, what: str, type: Any) -> TensorType:

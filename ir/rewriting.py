@@ -72,9 +72,12 @@ class RewriteLog:
 
     applied: list[Application] = field(default_factory=list)
     misses: dict[str, Miss] = field(default_factory=dict)
+    nearest: dict[Op, tuple[int, str]] = field(default_factory=dict)
 
     def missed(self, rule: Rule, matched: int, root: Op, reason: str) -> None:
-        """Keep the miss if it got further than the one known."""
+        """Keep the miss if it got further than the one known, of the rule and at the op."""
+        if matched > self.nearest.get(root, (-1, ""))[0]:
+            self.nearest[root] = matched, reason
         known = self.misses.get(rule.algebra)
         if known is None or matched > known.matched:
             self.misses[rule.algebra] = Miss(rule.name, rule.algebra, matched, repr(root), reason)

@@ -32,8 +32,11 @@ class FoldBatchNorm(Pass):
         context.rewrites.append(log)
         eliminate(module)
         for left in [o for o in module.ops if isinstance(o, BatchNorm)]:
-            reasons = "; ".join(m.reason for m in log.misses.values() if m.reason and repr(left) == m.at)
-            context.note(f"{left!r} stays: {reasons or 'no conv or linear beside it takes it'}")
+            # the rules for what comes behind begin at the op behind
+            roots = [left, *(u for u in left.result.users if isinstance(u, Conv | Linear))]
+            tried = [log.nearest[r] for r in roots if r in log.nearest]
+            reason = max(tried)[1] if tried else "no conv or linear beside it takes it"
+            context.note(f"{left!r} stays: {reason}")
 
 
 _PARAMETERS = (const("s"), const("o"), const("m"), const("v"))
