@@ -61,6 +61,7 @@ class Writer:
         self.wholes: dict[Value, str] = {}
         self.tiled: dict[Value, str] = {}
         self.taken = {"R", "W", "t", "k", "T", "torch", "F", "K"}
+        self.counts: dict[str, int] = {}
         self.left: dict[Value, int] = {}
         self.local: set[str] = set()
         self.at_end: list[tuple[str, Value]] = []
@@ -78,10 +79,10 @@ class Writer:
         hint = re.sub(r"\W", "_", hint) or "v"
         if hint[0].isdigit() or keyword.iskeyword(hint) or hint.startswith(("w_", "g_", "graph_")):
             hint = "v_" + hint
-        name, n = hint, 1
+        name = hint
         while name in self.taken:
-            n += 1
-            name = f"{hint}_{n}"
+            self.counts[hint] = self.counts.get(hint, 1) + 1
+            name = f"{hint}_{self.counts[hint]}"
         self.taken.add(name)
         return name
 

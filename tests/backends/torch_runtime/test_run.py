@@ -1,13 +1,16 @@
 """Modules run on PyTorch as they run by the meaning of their ops."""
 
+import shutil
+
 import numpy as np
 import pytest
+import torch
 
 from ranvier.backends.torch_runtime import TorchRuntime, TorchTarget
 from ranvier.ir.core import Builder, Module
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.interpret import evaluate
-from ranvier.ir.ops import activations, nn, shape
+from ranvier.ir.ops import activations, arith, nn, reduce, shape
 from ranvier.ir.types import tensor
 
 
@@ -82,3 +85,74 @@ def test_wrong_inputs_are_refused() -> None:
         program.run([images(2)], sample_ids=[1, 2, 3])
     with pytest.raises(RanvierError, match="no value"):
         program.run([images(2)], taps=["cnv"])
+
+
+def test_a_long_module_is_lowered_in_one_go() -> None:
+    module = Module("long")
+    graph = module.new_graph()
+    b = Builder(graph)
+    x = h = graph.argument("x", tensor("N", 3))
+    for _ in range(2000):
+        h = b(arith.Add, b(activations.Relu, h), x)
+    b.returns(h)
+    out = TorchRuntime().run(module, [np.full((2, 3), 2.0, "f4")]).outputs[0]
+    np.testing.assert_array_equal(out, np.full((2, 3), 4002.0, "f4"))
+
+
+def test_graphs_whose_samples_meet_stay_whole() -> None:
+    module = Module("norm")
+    graph = module.new_graph()
+    b = Builder(graph)
+    x = graph.argument("x", tensor("N", 3))
+    b.returns(b(arith.Sub, x, b(reduce.Mean, x, axes=(0,), keep=True)))
+    x_values = np.arange(21, dtype="f4").reshape(7, 3)
+    for tile in (1, 2, None):
+        out = TorchRuntime(tile=tile).run(module, [x_values]).outputs[0]
+        np.testing.assert_allclose(out, x_values - x_values.mean(0), atol=1e-6)
+
+
+def test_outputs_without_samples_cannot_be_joined() -> None:
+    module = Module("sum")
+    graph = module.new_graph()
+    b = Builder(graph)
+    b.returns(b(reduce.Sum, graph.argument("x", tensor("N", 3))))
+    with pytest.raises(RanvierError, match="does not count samples"):
+        TorchRuntime().run(module, [np.ones((4, 3), "f4")], batch=2)
+
+
+def test_options_are_checked_by_name() -> None:
+    assert str(TorchTarget(tile=8, threads=1)) == "torch{threads=1 tile=8}"
+    with pytest.raises(RanvierError, match="bad-value"):
+        TorchTarget(device="tpu")
+    with pytest.raises(RanvierError, match="bad-value"):
+        TorchTarget(tile=0)
+    if not torch.cuda.is_available():
+        with pytest.raises(RanvierError, match="no CUDA device"):
+            TorchTarget(device="cuda").lower(small_ann())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_runs_alike() -> None:
+    module, x = small_ann(), images(7)
+    want = TorchRuntime().run(module, [x]).outputs[0]
+    np.testing.assert_allclose(TorchRuntime(device="cuda").run(module, [x]).outputs[0], want, atol=1e-4)
+
+
+def test_an_unknown_op_runs_by_its_meaning_and_the_plan_says_so() -> None:
+    module = Module("divided")
+    graph = module.new_graph()
+    b = Builder(graph)
+    x = graph.argument("x", tensor("N", 3, dtype="i32"))
+    b.returns(b(arith.Div, x, x))
+    program = TorchTarget().lower(module.verify())
+    assert "by meaning" in program.plan()
+    np.testing.assert_array_equal(program.run([np.array([[4, 0, -3]], "i4")]).outputs[0], [[1, 0, 1]])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_torch_compile_changes_nothing() -> None:
+    module, x = small_ann(), images(3)
+    want = TorchTarget().lower(module).run([x]).outputs[0]
+    np.testing.assert_allclose(TorchTarget(compile=True).lower(module).run([x]).outputs[0], want, atol=1e-5)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ranvier.backends.torch_runtime import TorchRuntime
 from ranvier.ir.core import Builder, Module
@@ -161,3 +162,34 @@ def test_what_is_not_offered_is_refused() -> None:
     Builder(graph).returns(graph.argument("x", tensor("N", 3)))
     with pytest.raises(RanvierError, match="no-loss"):
         runtime.grad(without.verify(), [], [np.ones((1, 3), "f4")])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        Optimizer("sgd", lr=0.1),
+        Optimizer("sgd", lr=0.1, momentum=0.9, weight_decay=0.01),
+        Optimizer("adam", lr=0.01),
+        Optimizer("adam", lr=0.01, weight_decay=0.1, betas=(0.8, 0.9)),
+    ],
+)
+def test_optimizers_are_those_of_torch(optimizer: Optimizer) -> None:
+    from ranvier.backends.torch_runtime.optimizers import OPTIMIZERS
+
+    start, target = (torch.from_numpy(np.random.default_rng(i).normal(size=(4, 3))) for i in range(2))
+    ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
+    options = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
+    if optimizer.name == "sgd":
+        reference: torch.optim.Optimizer = torch.optim.SGD([theirs], momentum=optimizer.momentum, **options)
+    else:
+        reference = torch.optim.Adam([theirs], betas=optimizer.betas, **options)
+    step = OPTIMIZERS[optimizer.name]([ours], optimizer)
+    for _ in range(20):
+        for leaf in (ours, theirs):
+            leaf.grad = None
+            ((leaf - target) ** 2).sum().backward()
+        with torch.no_grad():
+            step()
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
