@@ -123,10 +123,10 @@ def measure(steps: int, batch: int, rounds: int, names: list[str]) -> Cell:
     space = peer_namespace(steps, batch)
     x = space["x"].numpy()
     module = ranvier_module(space["ref"].state_dict(), steps)
-    began = time.perf_counter()
+    began = time.process_time()
     program = TorchTarget(threads=1).lower(module)
     program.run([x])
-    cell.first = time.perf_counter() - began
+    cell.first = time.process_time() - began
     runners: dict[str, Callable[[], Any]] = {
         "ann": space["V"]["ann_x_T"](),
         "ranvier": lambda: program.run([x]).outputs[0],
@@ -190,7 +190,8 @@ def table(cells: list[Cell]) -> str:
     rows.append("| gate | " + " | ".join(f"{GATES.get((c.steps, c.batch), 0):.2f}" for c in cells) + " |")
     rows.append("| met | " + " | ".join(_verdict(c) for c in cells) + " |")
     rows.append("| tile | " + " | ".join(c.plan for c in cells) + " |")
-    rows.append("| first call, s | " + " | ".join(f"{c.first:.2f}" for c in cells) + " |")
+    firsts = [c.first - statistics.median(c.seconds["ranvier"]) for c in cells]
+    rows.append("| lowering and first call beyond a later one, s | " + " | ".join(f"{s:.2f}" for s in firsts) + " |")
     return "\n".join(rows)
 
 

@@ -63,6 +63,7 @@ class Constants:
     tensors: list[Tensor] = field(default_factory=list)
     namespace: dict[str, Any] = field(default_factory=dict)
     by_meaning: list[str] = field(default_factory=list)
+    used: set[int] = field(default_factory=set)
     _names: dict[str, int] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -108,6 +109,7 @@ class Constants:
     def unpack(self, used: set[str]) -> list[str]:
         """The lines that take the constants that are used out of W."""
         names = [n for n in self._names if n in used]
+        self.used.update(self._names[n] for n in names)
         if not names:
             return []
         return [f"{', '.join(names)}, = {', '.join(f'W[{self._names[n]}]' for n in names)},"]
@@ -145,9 +147,12 @@ class LoweredModule(torch.nn.Module):
         self.mode = mode
         self.constants = Constants(module, torch.device(device))
         self.source = self._write(module, taps)
-        for i, tensor in enumerate(self.constants.tensors):
+        used = self.constants.used  # others were looked at, and then used in another form
+        tensors = [x if i in used else x.new_empty(0) for i, x in enumerate(self.constants.tensors)]
+        self.constants.tensors = tensors
+        for i, tensor in enumerate(tensors):
             self.register_buffer(f"w{i}", tensor, persistent=False)
-        self.weights: tuple[Tensor, ...] = tuple(self.constants.tensors)
+        self.weights: tuple[Tensor, ...] = tuple(tensors)
         space: dict[str, Any] = {"torch": torch, "F": torch.nn.functional, "K": Kernels(), **self.constants.namespace}
         exec(compile(self.source, f"<ranvier torch {mode.name} plan>", "exec"), space)
         self.function: Callable[..., tuple[Tensor, ...]] = space["graph_main"]
@@ -171,7 +176,8 @@ class LoweredModule(torch.nn.Module):
 
     def resource_index(self, name: str) -> int | None:
         """Where a resource lies among the weights, None where the source does not use it."""
-        return self.constants.entries.get((name, ""))
+        index = self.constants.entries.get((name, ""))
+        return index if index in self.constants.used else None
 
     def forward(self, run: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Outputs, then taps."""

@@ -7,6 +7,7 @@ printable plan.
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 # Ops that always give a new tensor (of floats, where none of them falls back to its meaning).
 FRESH = frozenset({"nn.conv", "nn.linear", "nn.matmul", "nn.batch_norm", "nn.add"})
+
+
+# What the source itself uses; no local may hide it.
+RESERVED = frozenset({*dir(builtins), "R", "W", "t", "k", "n", "torch", "F", "K"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Writer:
         self.names: dict[Value, str] = {}
         self.wholes: dict[Value, str] = {}
         self.tiled: dict[Value, str] = {}
-        self.taken = {"R", "W", "t", "k", "T", "torch", "F", "K"}
+        self.taken = {*RESERVED}
         self.counts: dict[str, int] = {}
         self.left: dict[Value, int] = {}
         self.local: set[str] = set()

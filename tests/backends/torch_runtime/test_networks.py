@@ -108,6 +108,17 @@ def test_state_never_leaks_between_calls() -> None:
     np.testing.assert_array_equal(program.run([images(3)]).outputs[1], first)
 
 
+def test_names_of_values_hide_nothing() -> None:
+    module = residual().clone()
+    words = ("range", "n", "t", "k", "zip", "torch", "K", "lambda", "w_conv", "1x", "R")
+    for word, value in zip(words, [v for v in module.main.values if v.op is not None], strict=False):
+        module.main.rename(value, word)
+    x = images(3)
+    want, _ = evaluate(module, [x])
+    for mode in (Mode(), Mode(fold=True), Mode(grad=True)):
+        np.testing.assert_array_equal(forced(module, [x], mode, 2)[1], want[1])
+
+
 @dataclass(frozen=True)
 class Halving(Code):
     """A code that no kernel knows: the spike of step t is worth 2^-t, with memory of the spikes before."""
