@@ -67,11 +67,12 @@ def _options(cls: type[Record]) -> None:
     if not fields:
         emit("It takes no options.")
         return
-    rows = [(f.name, _default(f), f.metadata["kind"].describe(), f.metadata.get("help", "")) for f in fields]
+    rows = [(f.name, default_text(f), f.metadata["kind"].describe(), f.metadata.get("help", "")) for f in fields]
     table(OPTION_COLUMNS, rows, whole=("option",))
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
+def default_text(field: dataclasses.Field[Any]) -> str:
+    """The default of an option in the grammar of values."""
     if field.default is REQUIRED:
         return "(required)"
     kind = field.metadata["kind"]
@@ -89,7 +90,7 @@ def show_ops(name: str | None) -> None:
         chosen = [op for op in sorted(OPS) if name is None or op.startswith(f"{name}.")]
         table(
             ("op", "takes", "what it means"),
-            [(op, _signature(op), first_sentence(OPS[op])) for op in chosen],
+            [(op, signature(op), first_sentence(OPS[op])) for op in chosen],
             whole=("op",),
         )
         return
@@ -100,28 +101,27 @@ def show_ops(name: str | None) -> None:
     if rows:
         table(("operand", "how many", "takes spikes", "what it is"), rows, whole=("operand",))
     if cls.attribute_fields:
-        attributes = [
-            (
-                key,
-                "(required)" if f.default is REQUIRED else show(f.kind.write(f.kind.read(f.default))),
-                f.kind.describe(),
-                f.help,
-            )
-            for key, f in cls.attribute_fields.items()
-        ]
+        attributes = [(key, attribute_default(f), f.kind.describe(), f.help) for key, f in cls.attribute_fields.items()]
         table(("attribute", *OPTION_COLUMNS[1:]), attributes, whole=("attribute",))
     emit(f"results: {', '.join(cls.results_declared) or 'none'}")
-    emit(f"time: {_time(cls)}")
+    emit(f"time: {time_text(cls)}")
 
 
-def _signature(name: str) -> str:
+def attribute_default(field: Any) -> str:
+    """The default of an attribute in the grammar of values."""
+    return "(required)" if field.default is REQUIRED else show(field.kind.write(field.kind.read(field.default)))
+
+
+def signature(name: str) -> str:
+    """The operands of an op: `x, weight, bias?`."""
     from ranvier.ir.core import OPS
 
     marks = {"single": "", "optional": "?", "variadic": "..."}
     return ", ".join(f.name + marks[f.role] for f in OPS[name].operand_fields)
 
 
-def _time(cls: type[Any]) -> str:
+def time_text(cls: type[Any]) -> str:
+    """How an op meets time."""
     from ranvier.ir.timing import StatefulOp, WindowedOp
 
     if issubclass(cls, WindowedOp):
@@ -153,14 +153,15 @@ def show_targets(name: str | None) -> None:
 
 
 def _support(target: Target) -> None:
-    rows = [(row.op, _when(row), row.fix) for row in target.support()]
+    rows = [(row.op, when_text(row), row.fix) for row in target.support()]
     if any(fix for _, _, fix in rows):
         table(("op", "taken", "otherwise run"), rows, whole=("op",))
     elif rows:
         table(("op", "taken"), [row[:2] for row in rows], whole=("op",))
 
 
-def _when(row: Support) -> str:
+def when_text(row: Support) -> str:
+    """When a row of a support table takes its ops."""
     if row.when is None:
         return "always"
     return (inspect.getdoc(row.when) or "where it fits (the error says why it does not)").split("\n")[0]
@@ -173,7 +174,7 @@ ROOMS = ("ranvier", "ranvier.ir", "ranvier.passes", "ranvier.frontends", "ranvie
 def show_diagnostics(name: str | None) -> None:
     """What a kind of error means, or all kinds."""
     if name is None or name not in codes():
-        _load_all_codes()
+        load_all_codes()
     if name is None:
         table(("kind", "what it means"), list(codes().items()), whole=("kind",))
         return
@@ -183,7 +184,7 @@ def show_diagnostics(name: str | None) -> None:
     paragraph(text)
 
 
-def _load_all_codes() -> None:
+def load_all_codes() -> None:
     """Import every module of ours: each registers the diagnostics that it can emit."""
     import importlib
     import pkgutil
