@@ -102,7 +102,13 @@ def test_python_runs_and_prints_what_the_page_shows(page: Path, folder: Path) ->
         check_output(block.text, printed[index])
 
 
-@pytest.mark.parametrize("page", pages_with("sh"), ids=name_of)
+# The commands of the read-me build the whole example.
+COMMANDS = [
+    pytest.param(p, marks=[pytest.mark.slow] * (p.name == "README.md"), id=name_of(p)) for p in pages_with("sh")
+]
+
+
+@pytest.mark.parametrize("page", COMMANDS)
 def test_commands_run(page: Path, folder: Path) -> None:
     install(page, folder)
     lines = [line for b in blocks(page) if b.language == "sh" for line in b.text.splitlines()]
