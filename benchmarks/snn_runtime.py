@@ -258,10 +258,10 @@ def main() -> None:
     for steps, batch in cells:
         done.append(measure(steps, batch, options.rounds, names))
         print(table(done[-1:]), done[-1].agreement, sep="\n", flush=True)
-    text = report(done)
-    if not options.no_write:
-        RESULTS.write_text(text)
-    print(text)
+        if not options.no_write:
+            RESULTS.write_text(report(done))
+    print(report(done))
+    sys.exit(any(_verdict(c).startswith("no") or "but" in _verdict(c) for c in done))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m benchmarks.snn_runtime_networks [--rounds 5] [--no-write]
 
-Each is imported from PyTorch, simplified, and converted to rate code with direct input (`convert-snn`, T=8, unsigned and
-signed). Measured as in `benchmarks.snn_runtime`: CPU seconds of one thread over T forwards of the same ANN in eager torch,
-one after the other in every round, median over the rounds.
+Each is imported from PyTorch, simplified, and converted to rate code with direct input (`convert-snn`, T=8, unsigned
+and signed). Measured as in `benchmarks.snn_runtime`: CPU seconds of one thread over T forwards of the same ANN in eager
+torch, one after the other in every round, median over the rounds.
 """
 
 from __future__ import annotations
