@@ -67,6 +67,7 @@ def net(*changes: tuple[str, str]) -> str:
 RELU = "nn.leaky_relu(%h, slope=0.25)"
 WEIGHT = "$w = splat(tensor<3x4xf32>, 0.5)"
 BIAS = "$b = dense(tensor<3xf32>, [0.0, 1.0, 2.0])"
+YES = "@yes(%x: tensor<Nx4xf32>) -> (y: tensor<Nx4xf32>)"
 CASES = {
     "empty": "",
     "another format": "onnx v7\n",
@@ -112,8 +113,7 @@ CASES = {
     "delay of nothing": edit(RECURRENT, ("core.delay(%sum", "core.delay(%sums")),
     "delay of another type": edit(RECURRENT, ("$zero) : tensor<Nx4xf32, T=8>", "$zero) : tensor<Nx5xf32, T=8>")),
     "only a delay looks ahead": edit(RECURRENT, ("core.delay(%sum, $zero)", "nn.relu(%sum)")),
-    "callee takes something else": edit(BRANCH, ("@yes(%x: tensor<Nx4xf32>) -> (y: t", "@yes(%x: tensor<Nx5xf32>) -> (y: t"),
-                                        ("tensor<Nx4xf32>) {\n  return", "tensor<Nx5xf32>) {\n  return")),
+    "callee takes something else": edit(BRANCH, (YES, YES.replace("4", "5"))),
     "no return": net(("  return %a\n", "")),
     "misspelt return": net(("return", "retrun")),
     "return in the middle": net(("  %a = nn", "  return %h\n  %a = nn"), ("\n  return %a", "")),
