@@ -131,7 +131,8 @@ for _name, _text in {
     "unsupported": "An op, type or option that this reader, pass or target does not offer.",
     "missing-extra": "An optional dependency is not installed.",
     "bad-data": "Calibration or evaluation data do not fit the network's inputs, hold NaN or infinite numbers, "
-    "or are empty. They are checked before anything runs. Give one array an input, samples first, prepared as in training.",
+    "or are empty. They are checked before anything runs. Give one array an input, samples first, prepared "
+    "as in training.",
     "internal": "A fault of Ranvier, not of its input. The folder that is named holds what repeats it; "
     "please send it with a report.",
     "dropped-fact": "A rewrite dropped a fact that may not be dropped, such as a pruning mask.",

@@ -3,6 +3,7 @@
 from ranvier.ir.codes.base import Code
 from ranvier.ir.codes.burst import Burst
 from ranvier.ir.codes.differential import Differential
+from ranvier.ir.codes.few_spikes import FewSpikesTable
 from ranvier.ir.codes.first_spike import AverageSpike, FirstSpike
 from ranvier.ir.codes.multi_threshold import MultiThreshold
 from ranvier.ir.codes.neurons import EarlyFire, LayerSync, Schedule, Stepwise, Surrogate
@@ -16,6 +17,7 @@ __all__ = [
     "Differential",
     "EarlyFire",
     "FewSpikes",
+    "FewSpikesTable",
     "FirstSpike",
     "LayerSync",
     "MultiThreshold",

@@ -30,6 +30,8 @@ class Code(Record):
     may_delay: ClassVar[bool] = True
     integrates: ClassVar[bool] = False
     """Whether an integrate-and-fire neuron fires this code."""
+    encodes: ClassVar[bool] = True
+    """Whether `snn.encode` makes this code of values. Not where a spiking neuron stands for more than its input."""
 
     def alphabet(self) -> tuple[int, int]:
         """Smallest and largest spike value."""
@@ -89,6 +91,10 @@ class Code(Record):
     def fixed_steps(self) -> int | None:
         """The number of steps of a window, where the code has only one."""
         return None
+
+    def default_steps(self) -> int | None:
+        """The number of steps that suits the code, where there is one."""
+        return self.fixed_steps()
 
     def grain(self, steps: int) -> float:
         """The least amount that a spike takes from the membrane, in units of the threshold."""
@@ -152,6 +158,28 @@ class Code(Record):
     def decode(self, xp: Any, values: Any, steps: int) -> Any:
         """The real value from the psp of all steps, [T, ...] -> [...]: their mean."""
         return values.sum(0) / steps
+
+    # -- noise -----------------------------------------------------------------------------------------------------
+    def join(self, xp: Any, before: Any, spikes: Any) -> Any:
+        """What a step carries on which `spikes` fall beside those that are there: their sum, cut to the alphabet."""
+        lo, hi = self.alphabet()
+        return xp.clip(before + spikes, lo, hi)
+
+    def after_deletion(self, p: float) -> float | None:
+        """The expected value of spikes of which each event is lost with probability p, over the value without loss.
+
+        1 - p where every event adds its worth by itself; None where no one factor says it, as what a spike is worth
+        depends on those before it.
+        """
+        return None if self.psp_class == "history" else 1.0 - p
+
+    def after_shift(self, t: int, shift: int, steps: int) -> float | None:
+        """What a spike of step t is worth that arrives `shift` steps later, over its worth at t; None as above."""
+        if self.psp_class == "history":
+            return None
+        one, at = np.ones(()), min(max(t + shift, 0), steps - 1)
+        moved, here = (float(self.psp_step(np, self.psp_init(np, one), one, s, steps)[1]) for s in (at, t))
+        return moved / here
 
     def error_bound(self, steps: int) -> float:
         """Largest |decode(encode(x)) - x| for x in range, in units of the scale (expected error if random)."""

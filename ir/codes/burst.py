@@ -64,6 +64,14 @@ class Burst(Code):
         """See Code."""
         return self._grown(xp, state, spikes), spikes * state * self.v_th
 
+    def after_deletion(self, p: float) -> float | None:
+        """See Code: a lost spike also ends the growth of its burst."""
+        return 1.0 - p if self.beta == 1 else None
+
+    def after_shift(self, t: int, shift: int, steps: int) -> float | None:
+        """See Code."""
+        return 1.0 if self.beta == 1 else None
+
     def error_bound(self, steps: int) -> float:
         """See Code: what may be left on the membrane is less than the largest spike."""
         return self.v_th * max(1.0, self.beta**self.cap) / steps

@@ -54,6 +54,14 @@ class Differential(Code):
         """See Code."""
         return state + spikes / (t + 1), state + spikes
 
+    def after_deletion(self, p: float) -> float | None:
+        """See Code: the estimate at the end is the sum of s / t."""
+        return 1.0 - p
+
+    def after_shift(self, t: int, shift: int, steps: int) -> float | None:
+        """See Code."""
+        return (t + 1) / (min(max(t + shift, 0), steps - 1) + 1)
+
     def error_bound(self, steps: int) -> float:
         """See Code."""
         return 1.0 / steps

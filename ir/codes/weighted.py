@@ -64,6 +64,10 @@ class Phase(Weighted):
         """See Weighted."""
         return float(self.period * self.base ** -(1 + t % self.period))
 
+    def default_steps(self) -> int | None:
+        """See Code."""
+        return self.period
+
     def grain(self, steps: int) -> float:
         """See Code."""
         return float(self.period * self.base**-self.period)

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.ir.codes.neurons import ATan, EarlyFire, FireRule, LayerSync, Stepwise
 from ranvier.ir.core import require_tensor
 from ranvier.ir.elements import elem
-from ranvier.ir.ops.snn import check_parameter, scale_of, spikes_type, spread_bias
+from ranvier.ir.ops.snn import check_parameter, check_steps, scale_of, spikes_type, spread_bias
 from ranvier.ir.schema import element, enum, integer, operand, optional, real, record
 from ranvier.ir.timing import StatefulOp
 from ranvier.ir.types import StateType, Type
@@ -65,9 +65,7 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
             raise self.fail("bad-value", f"fires {self.code} under schedule {self.schedule}", "use stepwise")
         if not self.code.integrates:
             raise self.fail("bad-value", f"fires {self.code}, which no neuron does")
-        fixed = self.code.fixed_steps()
-        if fixed is not None and isinstance(kind.time, int) and kind.time != fixed:
-            raise self.fail("time-mismatch", f"fires {self.code} over {kind.time} steps", f"the code has {fixed} steps")
+        check_steps(self, self.code, kind.time)
         if self.refractory and (self.windowed or not self.code.plain):
             raise self.fail(
                 "bad-value",

@@ -82,6 +82,13 @@ def spikes_type(op: Op, element: Elem, code: Any, shape: tuple[Any, ...], time: 
     return SpikesType(tuple(shape), element, code, time)
 
 
+def check_steps(op: Op, code: Any, steps: Any) -> None:
+    """Raise RanvierError when a code has another number of steps."""
+    fixed = code.fixed_steps()
+    if fixed is not None and isinstance(steps, int) and steps != fixed:
+        raise op.fail("time-mismatch", f"has spikes of {code} over {steps} steps", f"the code has {fixed} steps")
+
+
 def spikes_of(op: Op, what: str, kind: Any) -> SpikesType:
     """The operand's type if it is spikes, else the error."""
     if not isinstance(kind, SpikesType):
@@ -135,7 +142,10 @@ class Encode(StatefulOp, name="snn.encode"):
         kind = require_tensor(self, "x", x)
         if kind.time is not None or not kind.elem.is_float:
             raise self.fail("type-mismatch", f"encodes real values without time, not {kind}")
+        if not self.code.encodes:
+            raise self.fail("bad-value", f"encodes in {self.code.word}, which only neurons fire", "code=fs encodes values")
         check_offset(self, offset)
+        check_steps(self, self.code, self.steps)
         return spikes_type(self, self.elem, self.code, kind.shape, self.steps)
 
     def init(self, moment: Any, x: Any, offset: Any) -> Any:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.ir.codes import Code, Rate
-from ranvier.ir.codes.neurons import LayerSync
+from ranvier.ir.codes import Code, LayerSync, Rate, Schedule, Stepwise
 from ranvier.ir.core import Module, Op
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, error, register_code
-from ranvier.ir.fields import AnyOf, Enum, Flag, Integer, Real, RecordOf, Text, option
+from ranvier.ir.fields import AnyOf, Enum, Flag, Integer, Optional, Real, RecordOf, Text, option
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import describe
 from ranvier.ir.rewriting import apply_rules
@@ -65,12 +64,14 @@ class ConvertSnn(Pass):
     word = "convert-snn"
     needs = ("data",)
     code: Code = option(RecordOf("code"), Rate(), "the code of hidden spikes")
-    steps: int = option(Integer(1), 32, "timesteps T")
+    steps: int | None = option(Optional(Integer(1)), None, "timesteps T; none means the code's own number, else 32")
     threshold: str = option(ThresholdKind(), "mse", "how thresholds follow from activations")
     per: str = option(Enum("channel", "layer"), "channel", "one threshold a channel, or one a layer")
     signed: bool = option(Flag(), False, "neurons may take spikes back by negative ones")
     lower: str = option(Enum("zero", "threshold"), "zero", "with signed: take back at v < 0, or at v <= -theta")
-    v0: float = option(Real(0, 1), 0.5, "membrane before the first step, as a fraction of the threshold")
+    v0: float = option(
+        Real(0, 1), 0.5, "membrane before the first step, as a fraction of the threshold (of the least spike)"
+    )
     reset: str = option(Enum("soft", "hard"), "soft", "what the membrane does after a spike")
     schedule: Any = option(RecordOf("schedule"), LayerSync(), "layer_sync | stepwise | early_fire(start=..)")
     readout: str = option(
@@ -85,8 +86,7 @@ class ConvertSnn(Pass):
 
     def check(self) -> None:
         """See Record."""
-        if not self.code.integrates:
-            raise error("bad-value", f"`convert-snn`: an integrate-and-fire neuron does not fire {self.code}")
+        check_code(self.code, self.schedule, self.steps)
         if self.reset == "hard" and (self.signed or self.code.signed):
             raise error("bad-value", "`convert-snn`: signed neurons need reset=soft", help="leave signed or reset out")
 
@@ -103,6 +103,11 @@ class ConvertSnn(Pass):
         eliminate(module)
         context.tables["coverage"] = [r.as_dict() for r in rows]
         self._report(rows, describe_data(context, data), context)
+
+    @property
+    def window(self) -> int:
+        """The number of timesteps."""
+        return self.steps or self.code.default_steps() or 32
 
     def code_for(self, shape: Shape) -> Code:
         """The code of a neuron of that shape: signed where the activation or the option asks for it."""
@@ -126,10 +131,11 @@ class ConvertSnn(Pass):
             op, shape = by_name[name]
             code = self.code_for(shape)
             axis = channel_axis(op.result) if self.per == "channel" else None
-            limit = self.steps * code.largest
-            chosen = choose(self.threshold, array, axis, steps=limit, v0=self.v0, low_slope=shape.below)
+            chosen = choose(
+                self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below
+            )
             value_range = chosen.range if shape.high is None else np.minimum(chosen.range, np.float32(shape.high))
-            theta = (value_range / np.float32(code.largest)).astype(np.float32)
+            theta = (value_range / np.float32(code.reach)).astype(np.float32)
             layers[op] = Layer(shape, code, theta, axis, chosen.definition, chosen.dead)
         return layers
 
@@ -162,6 +168,21 @@ class ConvertSnn(Pass):
             )
         for r in left:
             context.note(f"{r.op} %{r.activation} stays real-valued: {r.reason}")
+
+
+def check_code(code: Code, schedule: Schedule, steps: int | None) -> None:
+    """Raise RanvierError when a code, a schedule and a number of steps do not go together."""
+    if not code.integrates:
+        raise error("bad-value", f"`convert-snn`: no neuron fires {code}")
+    stepwise = isinstance(schedule, Stepwise)
+    if code.needs_window and stepwise:
+        help = "use schedule=layer_sync or early_fire(start=..)"
+        raise error("bad-value", f"`convert-snn`: {code} needs its whole window before it fires", help=help)
+    if code.needs_stepwise and not stepwise:
+        raise error("bad-value", f"`convert-snn`: {code} needs its input step by step", help="use schedule=stepwise")
+    fixed = code.fixed_steps()
+    if fixed is not None and steps not in (None, fixed):
+        raise error("bad-value", f"`convert-snn`: {code} has {fixed} steps, not {steps}", help="leave steps out")
 
 
 def check_source(module: Module) -> None:

@@ -124,7 +124,7 @@ class Converter:
         code = code.with_sign(signed or code.signed)
         element = Elem(code.element().storage, Affine(float(np.float32(size))))
         spikes = self.b(
-            Encode, arg, code=code, steps=self.options.steps, elem=element, key=arg.name, seed=self.options.seed,
+            Encode, arg, code=code, steps=self.options.window, elem=element, key=arg.name, seed=self.options.seed,
             name=f"{arg.name}.spikes",
         )  # fmt: skip
         out: Value = self.b(Psp, spikes, name=f"{arg.name}.psp")
@@ -133,7 +133,7 @@ class Converter:
     def _timed(self, value: Value) -> Value:
         out: Value = value
         if value.type.time is None:
-            out = self.b(Repeat, value, steps=self.options.steps, name=f"{value.name}.repeat")
+            out = self.b(Repeat, value, steps=self.options.window, name=f"{value.name}.repeat")
         return out
 
     def _readout(self, value: Value) -> Value:
@@ -150,9 +150,10 @@ class Converter:
         if value.type.time is None or self.options.readout == "membrane":
             return self._readout(value)
         code = self.options.code.with_sign(True)
-        theta = np.float32(self.outputs[index] / code.largest)
+        theta = np.float32(self.outputs[index] / code.reach)
         element = Elem(code.element().storage, Affine(float(theta)))
-        v0 = self.b.constant(np.float32(theta * self.options.v0), f"{value.name}.v0")
+        offset = code.round_offset(self.options.v0, self.options.window)
+        v0 = self.b.constant(np.float32(theta * offset), f"{value.name}.v0")
         spikes, _, _ = self.b(
             Neuron, value, None, v0, code=code, elem=element, negative="free", lower="zero",
             schedule=self.options.schedule, name=f"{value.name}.spikes",
@@ -252,7 +253,8 @@ class Converter:
             assert axis is not None
             shape[axis] = theta.size
         spread = theta.reshape(shape) if isinstance(scale, tuple) else theta.reshape(())
-        v0 = self.b.constant(spread * np.float32(o.v0), f"{name}.v0") if o.v0 else None
+        offset = np.float32(layer.code.round_offset(o.v0, o.window))
+        v0 = self.b.constant(spread * offset, f"{name}.v0") if offset else None
         theta_neg, negative, lower = None, "none", "threshold"
         if layer.shape.below is not None:
             below = layer.shape.below

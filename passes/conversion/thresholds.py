@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ranvier.ir.codes import Code
 from ranvier.passes.calibration.statistics import PERCENTILE, compute, definition, histogram, rows_of
 
 Array = np.ndarray[Any, Any]
+Quantizer = Callable[[Array], Array]
 GRID = 95
+TABLE = 8192
 BINS = 1024
 DEAD = 1e-3
 
@@ -25,20 +29,31 @@ class Threshold:
 
 
 def choose(
-    kind: str, activation: Array, axis: int | None, *, steps: int, v0: float, low_slope: Array | None = None
+    kind: str,
+    activation: Array,
+    axis: int | None,
+    *,
+    code: Code,
+    steps: int,
+    v0: float,
+    low_slope: Array | None = None,
 ) -> Threshold:
-    """The range of a neuron for the activations of a layer.
+    """The range of a neuron of a code over a window of `steps` for the activations of a layer.
 
-    `steps` is the largest count of spikes in a window; `low_slope` is the slope below zero of a leaky activation, whose
-    negative values are counted in spikes too. Channels that never fire get the layer's largest range: a neutral one, so
-    that a rare value is not blown up.
+    `v0` is a fraction of the least spike; `low_slope` is the slope below zero of a leaky activation, whose negative
+    values are counted in spikes too. Channels that never fire get the layer's largest range: a neutral one, so that a
+    rare value is not blown up.
     """
     rows = rows_of(activation, axis)
-    if kind == "mse":
-        found = _mse(rows, steps, v0, low_slope)
-        text = _MSE.format(steps=steps, v0=v0, least=0 if low_slope is None else "-T") + (
-            ", per channel" if axis is not None else ", per layer"
-        )
+    if kind == "mse" and code.plain:
+        limit = steps * code.largest
+        found = _mse(rows, _uniform(limit, v0, low_slope), low_slope)
+        text = _MSE.format(steps=limit, v0=v0, least=0 if low_slope is None else "-T")
+        text += ", per channel" if axis is not None else ", per layer"
+    elif kind == "mse":
+        found = _mse(rows, _by_table(code, steps, v0), low_slope)
+        text = f"range that minimises the mean squared error of {code} with T={steps} over max*(1 - 0.01 i), i < 95"
+        text += ", per channel" if axis is not None else ", per layer"
     else:
         found = compute(kind, np.abs(rows) if low_slope is not None else rows)
         text = definition(kind, axis)
@@ -54,7 +69,25 @@ _MSE = (
 )
 
 
-def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
+def _uniform(limit: int, v0: float, low_slope: Array | None) -> Quantizer:
+    """What a window of at most `limit` plain spikes gives for activations in units of the range."""
+    return lambda x: spike_counts(x * limit, limit, v0, low_slope) / np.float32(limit)
+
+
+def _by_table(code: Code, steps: int, v0: float) -> Quantizer:
+    """What a code gives for activations in units of the range, looked up: the code is asked once, on a fine grid."""
+    grid = np.arange(TABLE + 1, dtype=np.float32) / np.float32(TABLE / 2)
+    reach = np.float32(code.reach)
+    values = np.asarray(code.quantize(grid * reach, steps, code.round_offset(v0, steps)), np.float32) / reach
+
+    def quantize(x: Array) -> Array:
+        index = np.minimum(np.abs(x) * np.float32(TABLE / 2) + np.float32(0.5), TABLE).astype(np.int32)
+        return np.asarray(np.copysign(values[index], x))
+
+    return quantize
+
+
+def _mse(rows: Array, quantize: Quantizer, low_slope: Array | None) -> Array:
     bins = histogram(rows, BINS)
     centers, counts = bins.centers.astype(np.float32), bins.counts.astype(np.float32)
     # the bin that holds zero is zero: most of a ReLU's values lie there exactly
@@ -65,8 +98,8 @@ def _mse(rows: Array, steps: int, v0: float, low_slope: Array | None) -> Array:
     best, found = np.full(len(rows), np.inf), top.copy()
     for i in range(GRID):
         theta = top * (1 - 0.01 * i)
-        unit = np.where(theta > 0, theta / steps, 1.0).astype(np.float32)[:, None]
-        error = ((spike_counts(centers / unit, steps, v0, low_slope) * unit - centers) ** 2 * counts).sum(1)
+        unit = np.where(theta > 0, theta, 1.0).astype(np.float32)[:, None]
+        error = ((quantize(centers / unit) * unit - centers) ** 2 * counts).sum(1)
         better = error < best
         best, found = np.where(better, error, best), np.where(better, theta, found)
     return np.asarray(found)

@@ -251,15 +251,15 @@ def activations(samples: int = 64) -> Any:
 def test_thresholds_are_what_their_definition_says() -> None:
     a = activations()
     rows = np.moveaxis(a, 1, 0).reshape(4, -1)
-    found = choose("max", a, 1, steps=8, v0=0.5)
+    found = choose("max", a, 1, code=Rate(), steps=8, v0=0.5)
     np.testing.assert_array_equal(found.range[:3], rows[:3].max(1))
     assert found.range[3] == found.range.max()
     assert found.dead == 1
     assert "largest element" in found.definition
-    found = choose("p99", a, 1, steps=8, v0=0.5)
+    found = choose("p99", a, 1, code=Rate(), steps=8, v0=0.5)
     np.testing.assert_allclose(found.range[:3], np.quantile(rows[:3], 0.99, axis=1), rtol=1e-6)
     assert "zeros included" in found.definition
-    found = choose("p99", a, None, steps=8, v0=0.5)
+    found = choose("p99", a, None, code=Rate(), steps=8, v0=0.5)
     np.testing.assert_allclose(found.range, [np.quantile(a, 0.99)], rtol=1e-6)
     assert "all samples and elements" in found.definition
 
@@ -269,7 +269,7 @@ def test_thresholds_are_what_their_definition_says() -> None:
 def test_mse_thresholds_minimise_the_error(steps: int, v0: float) -> None:
     """Within a hundredth of the smallest error that the exact values give on the grid."""
     a = activations()
-    found = choose("mse", a, 1, steps=steps, v0=v0)
+    found = choose("mse", a, 1, code=Rate(), steps=steps, v0=v0)
     assert f"T={steps}, v0={v0:g}" in found.definition
 
     def error(row: Any, theta: float) -> float:
