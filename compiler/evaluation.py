@@ -13,6 +13,7 @@ from ranvier.batching import sample_axis, sample_count, splittable, take_samples
 from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import error
 from ranvier.ir.interfaces import Array, batches
+from ranvier.ir.latency import latency
 from ranvier.samples import check_data, check_labels
 from ranvier.work import (
     AC_PJ,
@@ -22,7 +23,6 @@ from ranvier.work import (
     Operations,
     count_spikes,
     hidden_spikes,
-    latency_steps,
     operations,
     spike_sources,
     spike_values,
@@ -201,7 +201,7 @@ def _figures(
         source_accuracy=source_accuracy,
         agreement=agreement,
         timesteps=steps,
-        latency_steps=latency_steps(module, steps),
+        latency_steps=None if steps is None else latency(module, steps),
         neurons=neurons,
         spikes_per_sample=total if sources else None,
         spikes_per_neuron=fired / neurons if neurons else None,

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranvier.ir.codes.neurons import EarlyFire, LayerSync
 from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.interfaces import Array
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
-from ranvier.ir.timing import regions
 from ranvier.ir.types import Dim, SpikesType, element_count
 
 AC_PJ = 0.9
@@ -182,38 +180,13 @@ def operations(module: Module, spikes_per_sample: dict[str, float], steps: int |
     return Operations(accumulates, macs)
 
 
-def latency_steps(module: Module, steps: int | None) -> int | None:
-    """Steps until the last output step is there, by the schedules of the neurons; None for a network without time.
-
-    A stepwise layer adds none, a layer_sync layer its window, an early_fire layer its start.
-    """
-    if steps is None:
-        return None
-    delay: dict[Value, int] = {}
-    for group in regions(module.main):
-        for op in group:
-            before = max((delay.get(v, 0) for v in op.arguments), default=0)
-            for result in op.results:
-                delay[result] = before + _added(op, steps)
-    outputs = [v for v in module.main.outputs]
-    return steps + max((delay.get(v, 0) for v in outputs), default=0)
-
-
-def _added(op: Op, steps: int) -> int:
-    if isinstance(op, Neuron):
-        if isinstance(op.schedule, LayerSync):
-            return min(op.schedule.period or steps, steps)
-        return op.schedule.start if isinstance(op.schedule, EarlyFire) else 0
-    return 0
-
-
 def count_spikes(value: Value, array: Array) -> tuple[float, float]:
-    """(events, unit spikes) of a spiking value's array [T, ...]: a spike of level k is one event and k unit spikes."""
+    """(events, unit spikes) of a spiking value's array [T, ...]; the code says how many units a spike is made of."""
     events = float(np.count_nonzero(array))
     assert isinstance(value.type, SpikesType)
     if value.type.code.largest == 1:
         return events, events
-    return events, float(np.abs(array.astype(np.int32)).sum(dtype=np.int64))
+    return events, float(value.type.code.units(array.astype(np.int32)).sum(dtype=np.int64))
 
 
 def hidden_spikes(module: Module) -> bool:

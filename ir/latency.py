@@ -5,6 +5,7 @@ from __future__ import annotations
 from ranvier.ir.codes.neurons import EarlyFire, LayerSync
 from ranvier.ir.core import Module, Op, Value
 from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.timing import regions
 from ranvier.ir.types import Dim
 
 
@@ -13,18 +14,19 @@ def latency(module: Module, steps: int | None = None) -> int | None:
 
     Stepwise layers cost nothing beyond the window of T steps; a layer_sync layer waits for its window before it fires.
     `steps` is what a symbolic number of steps stands for; None when there is one and `steps` is not given. A network
-    without time has latency 0.
+    without time has latency 0. What lies on a cycle through `core.delay` begins together.
     """
     ready: dict[Value, int] = {}
-    for op in module.main.ops:
-        begin = max((ready.get(v, 0) for v in op.arguments), default=0)
-        window = _length([v.type.time for v in op.arguments], steps)
-        if window is None:
-            return None
-        for result in op.results:
-            # a timed result is "ready" at its first step, an untimed one when it is known
-            ends = window if result.type.time is None else 0
-            ready[result] = begin + ends + _wait(op, window)
+    for group in regions(module.main):
+        begin = max((ready.get(v, 0) for op in group for v in op.arguments), default=0)
+        for op in group:
+            window = _length([v.type.time for v in op.arguments], steps)
+            if window is None:
+                return None
+            for result in op.results:
+                # a timed result is "ready" at its first step, an untimed one when it is known
+                ends = window if result.type.time is None else 0
+                ready[result] = begin + ends + _wait(op, window)
     found = 0
     for output in module.main.outputs:
         window = _length([output.type.time], steps)

@@ -53,6 +53,10 @@ class Code(Record):
         lo, hi = self.alphabet()
         return max(1, (hi - lo).bit_length()) if self.largest > 1 else 1 + (lo < 0)
 
+    def units(self, spikes: Any) -> Any:
+        """How many times a target adds its weight, shifted or not, because of each spike (numpy, integers)."""
+        return np.abs(spikes)
+
     @property
     def plain(self) -> bool:
         """Whether neurons fire by the plain integrate-and-fire rule, without remembering anything."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ranvier.ir.codes.base import Code
 from ranvier.ir.codes.neurons import FireRule
 from ranvier.ir.fields import Enum, Flag, Integer, option
@@ -40,6 +42,13 @@ class MultiThreshold(Code):
         """See Code: a bit a size, or the number of the size; and the sign."""
         sizes = self.levels if self.rule == "hmt" else max(1, math.ceil(math.log2(self.levels)))
         return sizes + self.signed
+
+    def units(self, spikes: Any) -> Any:
+        """See Code: one for each size that is fired, as sizes are powers of two."""
+        sizes = np.abs(spikes)
+        if self.rule == "nearest":
+            return (sizes > 0).astype(sizes.dtype)
+        return sum((sizes >> k) & 1 for k in range(self.levels))
 
     @property
     def reach(self) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ranvier.ir.codes import EarlyFire, LayerSync, Rate, Stepwise
 from ranvier.ir.core import Builder, Module
 from ranvier.ir.latency import latency
 from ranvier.ir.ops.activations import Sigmoid
+from ranvier.ir.ops.arith import Add
+from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.snn import Psp
 from ranvier.ir.types import tensor
@@ -63,3 +66,16 @@ def test_a_symbolic_number_of_steps() -> None:
     b.returns(x)
     assert latency(module.verify()) is None
     assert latency(module, 8) == 24
+
+
+def test_what_lies_on_a_cycle_begins_together() -> None:
+    """A recurrent stepwise layer behind one that waits for its window; the way back through a delay adds nothing."""
+    module = Module("recurrent")
+    b = Builder(module.new_graph("main"))
+    x = b.graph.argument("x", tensor("N", 3, time=6))
+    waited = b(Psp, b(Neuron, x, code=Rate(), schedule=LayerSync())[0])
+    zero = b.constant(np.zeros((1, 3), np.float32), "zero")
+    before = b(Delay, waited, zero)
+    before.op.set_operand(0, b(Psp, b(Neuron, b(Add, waited, before), code=Rate())[0]))
+    b.returns(before)
+    assert latency(module.verify()) == 12
