@@ -45,6 +45,7 @@ FAMILIES = {
     "schedule": "Schedules",
     "surrogate": "Surrogate gradients",
     "when": "When a bias flows",
+    "readout": "Readouts",
 }
 
 

@@ -32,6 +32,8 @@ class Code(Record):
     """Whether an integrate-and-fire neuron fires this code."""
     encodes: ClassVar[bool] = True
     """Whether `snn.encode` makes this code of values. Not where a spiking neuron stands for more than its input."""
+    trainable: ClassVar[tuple[str, ...]] = ()
+    """Real fields that may be operands while they are trained (`snn.code_value`), and are fields again afterwards."""
 
     def alphabet(self) -> tuple[int, int]:
         """Smallest and largest spike value."""
@@ -61,6 +63,11 @@ class Code(Record):
     def plain(self) -> bool:
         """Whether neurons fire by the plain integrate-and-fire rule, without remembering anything."""
         return type(self).fire is Code.fire
+
+    @property
+    def single(self) -> bool:
+        """Whether a neuron fires once a window at most, so that the time of its first spike is its value."""
+        return False
 
     @property
     def random(self) -> bool:
@@ -100,6 +107,10 @@ class Code(Record):
         """The number of steps that suits the code, where there is one."""
         return self.fixed_steps()
 
+    def cycle(self, steps: int) -> int:
+        """The number of steps that a value takes whatever the schedule: the whole window, or any number (1)."""
+        return steps if self.needs_window else 1
+
     def grain(self, steps: int) -> float:
         """The least amount that a spike takes from the membrane, in units of the threshold."""
         return 1.0
@@ -128,6 +139,14 @@ class Code(Record):
             read, value = self.psp_step(np, read, spikes, t, steps)
             rows.append(value)
         return self.decode(np, np.stack(rows), steps)
+
+    def relaxed(self, xp: Any, x: Any, steps: int, straight: Callable[[Any, Any], Any], *parameters: Any) -> Any:
+        """`quantize` as a function that has a gradient, for x in units of the scale.
+
+        `straight(smooth, exact)` has the value of `exact` and the gradient of `smooth`; `parameters` are the trainable
+        fields as numbers of the namespace. This default rounds in the value itself: it clips to what a window says.
+        """
+        return xp.clip(x, -self.reach if self.signed else 0.0, self.reach)
 
     # -- the doors -------------------------------------------------------------------------------------------------
     def encode_init(self, xp: Any, x: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ class FirstSpike(Code):
     needs_window = True
     may_delay = False
     integrates = True
+    trainable = ("tau", "t_d")
     tau: float = option(Real(1e-3, 1e6), 8.0, "time constant of the kernel, in steps")
     t_d: float = option(Real(-1e6, 1e6), 0.0, "delay of the kernel, in steps")
     round: str = option(Enum("mid", "ceil"), "mid", "to the nearest time, or to the later one")
@@ -35,6 +37,11 @@ class FirstSpike(Code):
     def alphabet(self) -> tuple[int, int]:
         """See Code."""
         return 0, 1
+
+    @property
+    def single(self) -> bool:
+        """See Code."""
+        return self.spikes_of_one == 1
 
     def kernel(self, t: int) -> float:
         """eps(t)."""
@@ -81,6 +88,14 @@ class FirstSpike(Code):
         bars = np.asarray([self.bar(t) for t in times], np.float32)
         values = np.asarray([self.kernel(t) for t in times] + [0.0], np.float32)
         return values[np.searchsorted(-bars, -np.asarray(x, np.float32), side="left")]
+
+    def relaxed(self, xp: Any, x: Any, steps: int, straight: Callable[[Any, Any], Any], *parameters: Any) -> Any:
+        """See Code: the time of the spike is rounded, so the gradient in x is value / x where there is a spike."""
+        tau, t_d = parameters or (self.tau, self.t_d)
+        fires = x >= self.bar(self.last_start(steps))
+        time = xp.clip(t_d - tau * xp.log(xp.where(fires, x, xp.ones_like(x))), 0, None)
+        later = xp.ceil(time - 0.5 if self.round == "mid" else time)
+        return xp.where(fires, xp.exp((t_d - straight(time, later)) / tau), xp.zeros_like(x))
 
     def error_bound(self, steps: int) -> float:
         """See Code: one step of the kernel at the top, or the smallest value that has a spike."""

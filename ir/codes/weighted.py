@@ -68,6 +68,10 @@ class Phase(Weighted):
         """See Code."""
         return self.period
 
+    def cycle(self, steps: int) -> int:
+        """See Code."""
+        return self.period
+
     def grain(self, steps: int) -> float:
         """See Code."""
         return float(self.period * self.base**-self.period)

@@ -20,6 +20,7 @@ from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
 from ranvier.passes.conversion.activations import Shape, pool_before_activation, shape_of
 from ranvier.passes.conversion.network import Converter, Layer, Row
+from ranvier.passes.conversion.readout import MembraneReadout, check_readout
 from ranvier.passes.conversion.thresholds import check_kind, choose
 from ranvier.passes.simplify import activation_forms
 from ranvier.passes.simplify.dce import eliminate
@@ -74,8 +75,8 @@ class ConvertSnn(Pass):
     )
     reset: str = option(Enum("soft", "hard"), "soft", "what the membrane does after a spike")
     schedule: Any = option(RecordOf("schedule"), LayerSync(), "layer_sync | stepwise | early_fire(start=..)")
-    readout: str = option(
-        Enum("membrane", "count"), "membrane", "how outputs are read: mean current, or counted spikes"
+    readout: Any = option(
+        RecordOf("readout"), MembraneReadout(), "how outputs are read: membrane | count | mean(start=..) | first_spike"
     )
     input: Any = option(
         AnyOf(Enum("direct"), RecordOf("code")), "direct", "direct, or the code that inputs are encoded in"
@@ -87,6 +88,7 @@ class ConvertSnn(Pass):
     def check(self) -> None:
         """See Record."""
         check_code(self.code, self.schedule, self.steps)
+        check_readout(self.readout, self.code, self.schedule, self.window)
         if self.reset == "hard" and (self.signed or self.code.signed):
             raise error("bad-value", "`convert-snn`: signed neurons need reset=soft", help="leave signed or reset out")
 
@@ -97,7 +99,7 @@ class ConvertSnn(Pass):
         log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
         context.rewrites.append(log)
         layers = self._layers(module, data, context)
-        outputs = self._output_ranges(module, data, context) if self.readout == "count" else []
+        outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
         converter = Converter(self, module, layers, self._input_ranges(data), outputs)
         rows = converter.build()
         eliminate(module)

@@ -22,9 +22,10 @@ from ranvier.ir.ops.pool import AvgPool, MaxPool
 from ranvier.ir.ops.reduce import Cumsum, Mean, Sum
 from ranvier.ir.ops.resize import Resize
 from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
-from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, Psp
-from ranvier.ir.ops.time import Accumulate, Last, Repeat
+from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
+from ranvier.ir.ops.time import Accumulate, Repeat
 from ranvier.passes.conversion.activations import Shape
+from ranvier.passes.conversion.readout import MembraneReadout, mean_over_time
 
 if TYPE_CHECKING:
     from ranvier.passes.conversion.convert_snn import ConvertSnn
@@ -141,24 +142,16 @@ class Converter:
         if value.type.time is None:
             return value
         if value not in self.read:
-            running = self.b(Accumulate, value, mode="mean", name=f"{value.name}.mean")[0]
-            self.read[value] = self.b(Last, running, name=f"{value.name}.out")
+            self.read[value] = mean_over_time(self.b, value)
         return self.read[value]
 
     def _output(self, value: Value, index: int) -> Value:
-        """An output, read as the option says: the mean current, or spikes of signed neurons counted."""
-        if value.type.time is None or self.options.readout == "membrane":
+        """An output, read as the option says."""
+        readout = self.options.readout
+        if value.type.time is None or isinstance(readout, MembraneReadout):
             return self._readout(value)
-        code = self.options.code.with_sign(True)
-        theta = np.float32(self.outputs[index] / code.reach)
-        element = Elem(code.element().storage, Affine(float(theta)))
-        offset = code.round_offset(self.options.v0, self.options.window)
-        v0 = self.b.constant(np.float32(theta * offset), f"{value.name}.v0")
-        spikes, _, _ = self.b(
-            Neuron, value, None, v0, code=code, elem=element, negative="free", lower="zero",
-            schedule=self.options.schedule, name=f"{value.name}.spikes",
-        )  # fmt: skip
-        out: Value = self.b(Decode, spikes, name=f"{value.name}.out")
+        largest = self.outputs[index] if readout.needs_ranges else 1.0
+        out: Value = readout.apply(self.b, value, self.options, largest)
         return out
 
     # -- ops -------------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_network_that_overflows_on_the_data_is_refused() -> None:
         ({"per": "neuron"}, "channel"),
         ({"reset": "hard", "signed": True}, "signed neurons need reset=soft"),
         ({"reset": "hard", "code": Rate(signed=True)}, "signed neurons need reset=soft"),
-        ({"readout": "rate"}, "membrane"),
+        ({"readout": "rate"}, "no readout is called 'rate'"),
     ],
     ids=str,
 )
