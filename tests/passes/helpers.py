@@ -36,15 +36,15 @@ def meaning(module: Module, *inputs: Any) -> list[Any]:
     return evaluate(module, inputs)[0]
 
 
-def close(found: Any, wanted: Any, tolerance: float = 1e-5) -> None:
-    """Equal within a part of the output's largest magnitude; integers and bits exactly."""
+def close(found: Any, wanted: Any, tolerance: float = 1e-5, *, least: float = 1e-30) -> None:
+    """Equal within a part of the output's largest magnitude, at least of `least`; integers and bits exactly."""
     found, wanted = np.asarray(found), np.asarray(wanted)
     assert found.shape == wanted.shape
     assert found.dtype == wanted.dtype
     if found.dtype.kind != "f":
         np.testing.assert_array_equal(found, wanted)
         return
-    largest = np.abs(wanted[np.isfinite(wanted)]).max(initial=1e-30)
+    largest = np.abs(wanted[np.isfinite(wanted)]).max(initial=least)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * largest)
 
 

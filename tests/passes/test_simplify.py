@@ -42,17 +42,32 @@ def test_passes_keep_the_meaning_of_every_op(case: OpCase) -> None:
             close(a, b)
 
 
+few = settings(derandomize=True, deadline=None, max_examples=30)
+
+
 @given(networks())
-@settings(derandomize=True, deadline=None, max_examples=80)
+@few
 def test_passes_keep_the_meaning_of_random_networks(drawn: tuple[Module, Any]) -> None:
+    check(drawn)
+
+
+@pytest.mark.slow
+@given(networks())
+@settings(few, max_examples=400)
+def test_passes_keep_the_meaning_of_many_random_networks(drawn: tuple[Module, Any]) -> None:
+    check(drawn)
+
+
+def check(drawn: tuple[Module, Any]) -> None:
+    """Every pass keeps the meaning, and finds nothing more to do on what it made."""
     module, inputs = drawn
     before = meaning(module, inputs)
     for pass_ in PASSES:
         out, _ = apply(pass_, module)
         for a, b in zip(meaning(out, inputs), before, strict=True):
-            close(a, b, 1e-4)
+            close(a, b, 1e-4, least=0.1)  # what cancels leaves rounding only
         again, _ = apply(pass_, out)
-        assert difference(again, out) is None, pass_
+        assert difference(again, out) is None, f"{pass_}\n{module}\n{out}\n{again}"
 
 
 # -- fold-constants ----------------------------------------------------------------------------------------------------

@@ -174,9 +174,24 @@ TOKENS = ["", " ", "(", ")", "<", ">", "[", "]", "{", "}", "%", "$", "@", "#a0",
           "facts [", "place @", "loc(", "é", "\x00", "T=", "%x", "$w"]  # fmt: skip
 
 
+few = settings(derandomize=True, deadline=None, max_examples=200)
+
+
 @given(st.sampled_from(TEXTS), st.data())
-@settings(derandomize=True, deadline=None, max_examples=600)
+@few
 def test_damaged_texts_raise_nothing_else(text: str, data: st.DataObject) -> None:
+    damage(text, data)
+
+
+@pytest.mark.slow
+@given(st.sampled_from(TEXTS), st.data())
+@settings(few, max_examples=2000)
+def test_many_damaged_texts_raise_nothing_else(text: str, data: st.DataObject) -> None:
+    damage(text, data)
+
+
+def damage(text: str, data: st.DataObject) -> None:
+    """Overwrite a few places, and read what is left."""
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         stop = data.draw(st.sampled_from([start, start + 1, start + 5, len(text)]))
@@ -190,7 +205,7 @@ def test_damaged_texts_raise_nothing_else(text: str, data: st.DataObject) -> Non
 
 
 @given(st.sampled_from(TEXTS), st.data())
-@settings(derandomize=True, deadline=None, max_examples=300)
+@few
 def test_shuffled_lines_raise_nothing_else(text: str, data: st.DataObject) -> None:
     lines = text.split("\n")
     for _ in range(data.draw(st.integers(1, 3))):

@@ -15,7 +15,7 @@ from tests.strategies import OpCase, cases
 few = settings(
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -46,8 +46,15 @@ def test_random_modules(module: Module) -> None:
     check(module)
 
 
+@pytest.mark.slow
 @given(modules())
-@settings(few, max_examples=60)
+@settings(few, max_examples=150)
+def test_many_random_modules(module: Module) -> None:
+    check(module)
+
+
+@given(modules())
+@settings(few, max_examples=20)
 def test_clones(module: Module) -> None:
     text = str(module)
     copy = module.clone()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ranvier.ir.codes import Rate
@@ -28,7 +28,7 @@ from ranvier.ir.text.values import (
 )
 from ranvier.ir.types import SpikesType, StateType, TensorType, tensor
 
-few = settings(derandomize=True, deadline=None, max_examples=200)
+few = settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 CONSTANTS = {"true", "false", "none", "inf", "nan"}
 words = st.from_regex(WORD, fullmatch=True).filter(lambda w: w not in CONSTANTS).map(Word)
@@ -120,12 +120,23 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-@given(values)
-@settings(derandomize=True, deadline=None, max_examples=600)
-def test_what_is_printed_reads_back(value: Any) -> None:
+def check(value: Any) -> None:
     text = format_value(value)
     assert same(parse_value(text), value), text
     assert format_value(parse_value(text)) == text
+
+
+@given(values)
+@few
+def test_what_is_printed_reads_back(value: Any) -> None:
+    check(value)
+
+
+@pytest.mark.slow
+@given(values)
+@settings(few, max_examples=600)
+def test_much_that_is_printed_reads_back(value: Any) -> None:
+    check(value)
 
 
 @given(reals)
