@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from ranvier.ir.core import Module
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.rewriting import Rule, apply_rules
-from ranvier.passes.simplify import activation_forms, linear_forms, shape_forms, window_forms
+from ranvier.passes.simplify import (
+    activation_forms,
+    attention_forms,
+    gelu_forms,
+    linear_forms,
+    shape_forms,
+    window_forms,
+)
 from ranvier.passes.simplify.cse import merge_constants, merge_ops
 from ranvier.passes.simplify.dce import eliminate
 from ranvier.passes.simplify.fold_constants import FoldConstants
 
 RULES: tuple[Rule, ...] = (
     *activation_forms.RULES,
+    *gelu_forms.RULES,
+    *attention_forms.RULES,
     *linear_forms.RULES,
     *shape_forms.RULES,
     *window_forms.RULES,
