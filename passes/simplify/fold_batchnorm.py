@@ -28,6 +28,7 @@ class FoldBatchNorm(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        eliminate(module)  # a dead user would keep a weight from being folded
         log = apply_rules(module, RULES, self.word)
         context.rewrites.append(log)
         eliminate(module)

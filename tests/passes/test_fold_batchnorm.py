@@ -103,6 +103,16 @@ def test_a_chain_of_norms_folds_away() -> None:
     close(meaning(out, inputs)[0], meaning(module, inputs)[0])
 
 
+def test_dead_users_do_not_count() -> None:
+    module, make, x = start("N", 4)
+    w = make.constant(real(0, 4, 4), "w")
+    h = make(nn.Linear, x, w)
+    make(arith.Relu, h)
+    make(nn.Linear, h, w)
+    make.returns(norm(make, h, 4, 1))
+    assert names(apply(FoldBatchNorm(), module)[0]) == ["nn.linear"]
+
+
 def test_over_time() -> None:
     module, make, x = start("N", 4, 5, 5)
     h = linear(make, nn.Conv, make(time.Repeat, x, steps=3), 4, 6, 1, True, 0)
