@@ -102,3 +102,11 @@ class Converted(Fact):
     activation: str = option(Text())
     threshold: str = option(Text(), "")
     latency: int | None = option(Optional(Integer()), None)
+
+
+@dataclass(frozen=True)
+class Compensated(Fact):
+    """The spikes that this op makes are worth more than its thresholds say, as some of them are lost."""
+
+    word = "compensated"
+    deletion: float = option(Real(0, 1), help="probability that a spike is lost")

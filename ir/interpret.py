@@ -108,6 +108,9 @@ class Interpreter:
             assert isinstance(op, StatefulOp)
             assert steps is not None
             return self._over_time(op, arrays, steps)
+        if isinstance(op, StatefulOp) and op.draws:
+            assert steps is not None
+            return op.window([self._moment(t, steps) for t in range(steps)], *arrays)
         if isinstance(op, PureOp) and any(r.type.time is not None for r in op.results):
             assert steps is not None
             timed = [v is not None and v.type.time is not None for v in op.operands]

@@ -46,8 +46,22 @@ def uniform(xp: Any, seed: int, key: str, trial: int, sample_ids: Any, step: int
     element = xp.arange(blocks, dtype=xp.int64).reshape(1, -1)
     ids = sample_ids.reshape(-1, 1)
     zero = (element + ids) * 0
-    words = philox(
-        element + zero, zero + step, ids + zero, zero + trial, seed & _MASK, key_word(key) ^ ((seed >> 32) & _MASK)
-    )
+    words = philox(element + zero, zero + step, ids + zero, zero + trial, *_keys(seed, key))
     bits = xp.stack(words, -1).reshape(shape[0], blocks * 4)[:, :per_sample]
     return ((bits >> 8) * 2.0**-24).reshape(shape)
+
+
+def uniform_at(xp: Any, seed: int, key: str, trial: int, ids: Any, step: int, elements: Any) -> Any:
+    """The numbers that `uniform` gives at some places only: of sample `ids[i]`, the element `elements[i]`.
+
+    Both are int64 arrays; an element counts the numbers of one sample in order.
+    """
+    zero = elements * 0
+    a, b, c, d = philox(elements >> 2, zero + step, ids, zero + trial, *_keys(seed, key))
+    word = elements & 3
+    bits = xp.where(word < 2, xp.where(word == 0, a, b), xp.where(word == 2, c, d))
+    return (bits >> 8) * 2.0**-24
+
+
+def _keys(seed: int, key: str) -> tuple[int, int]:
+    return seed & _MASK, key_word(key) ^ ((seed >> 32) & _MASK)

@@ -54,6 +54,10 @@ class StatefulOp(Op):
         """Results that come after the last step (final states), in the order of the untimed results."""
         return ()
 
+    def window(self, moments: Any, *arrays: Any) -> Any:
+        """The whole window at once, [T, ...], for an op that draws and is `windowed`; `moments` has one a step."""
+        raise NotImplementedError
+
 
 class WindowedOp(Op):
     """A function of whole windows: `meaning` sees timed operands as [T, ...]; never on a delay cycle."""

@@ -9,5 +9,7 @@ BUILTIN = {
     "fold-batchnorm": "ranvier.passes.simplify.fold_batchnorm:FoldBatchNorm",
     "calibrate": "ranvier.passes.calibration.calibrate:Calibrate",
     "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
+    "noise": "ranvier.passes.noise.inject:InjectNoise",
+    "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
     "to-step": "ranvier.passes.time.to_step:ToStep",
 }

@@ -2,7 +2,7 @@
 
 from ranvier.ir.core import OPS, Op
 from ranvier.ir.diagnostics import error, suggest
-from ranvier.ir.ops import arith, control, core, loss, neurons, nn, q, reduce, shape, snn, time
+from ranvier.ir.ops import arith, control, core, loss, neurons, nn, noise, q, reduce, shape, snn, time
 
 __all__ = [
     "arith",
@@ -11,6 +11,7 @@ __all__ = [
     "loss",
     "neurons",
     "nn",
+    "noise",
     "op_class",
     "q",
     "reduce",

@@ -12,6 +12,7 @@ from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import derive, describe
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.noise import Noise
 from ranvier.ir.ops.shape import Gather
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
@@ -61,6 +62,8 @@ def _refusal(op: Op) -> Diagnostic | None:
     elif isinstance(op, Encode):
         if op.code.encode_init(np, np.zeros(1)) is not None:
             reason = "encodes with a state of its own"
+    elif isinstance(op, Noise):
+        reason = "shifts spikes over the whole window" if op.windowed else None
     elif isinstance(op, Delay):
         reason = None if op.steps == 1 else f"delays by {op.steps} steps; write delays of one step in a row"
     elif not isinstance(op, PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
@@ -153,7 +156,7 @@ class _Step:
             operands[2] = self.step
         elif isinstance(op, BiasCurrent):
             operands[3] = self.step
-        elif isinstance(op, Encode):
+        elif isinstance(op, Encode | Noise):
             operands[1] = self.step
         made = self.build_op(type(op), *operands, name=[r.name for r in op.results], **attributes)
         results = list(made) if isinstance(made, tuple) else [made]

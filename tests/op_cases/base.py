@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.ir.codes import Rate
+from ranvier.ir.codes import Code, Rate
 from ranvier.ir.core import Builder, Graph, Module, Op
 from ranvier.ir.elements import Elem, elem, elem_of
 from ranvier.ir.types import SpikesType, TensorType, Type
@@ -62,7 +62,7 @@ def weight(array: Any) -> Given:
     return value(array, constant=True)
 
 
-def spikes(array: Any, *, code: Rate | None = None, element: Elem | None = None, batch: bool = False) -> Given:
+def spikes(array: Any, *, code: Code | None = None, element: Elem | None = None, batch: bool = False) -> Given:
     """A spikes operand, [T, ...]."""
     code = code or Rate()
     kind = element or code.element()

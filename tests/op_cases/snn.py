@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranvier.ir.codes import EarlyFire, LayerSync, Rate
+from ranvier.ir.codes import EarlyFire, FirstSpike, LayerSync, MultiThreshold, Rate
 from ranvier.ir.elements import Affine, Elem
-from ranvier.ir.ops import core, neurons, snn, time
+from ranvier.ir.ops import core, neurons, noise, snn, time
 from tests.op_cases.base import Cases, Draw, Given, case, spikes, value, weight
 
 SIGNED = Rate(signed=True)
@@ -18,6 +18,7 @@ def snn_cases() -> Cases:
     yield from _signed_neurons()
     yield from _schedules()
     yield from _doors()
+    yield from _noise()
 
 
 def time_cases() -> Cases:
@@ -174,3 +175,21 @@ def _doors() -> Cases:
     restart = value(d.bits(6), time=True)
     yield case("restart", snn.BiasCurrent, x, bias, restart, when="restart", exact=True)
     yield case("full_rank", snn.BiasCurrent, value(d.dyadic(6, 3, 4), time=True), weight(d.dyadic(1, 4)), exact=True)
+
+
+def _noise() -> Cases:
+    d = Draw("noise")
+    inputs = {
+        "bits": spikes(d.bits(8, 3, 4, 2), batch=True),
+        "signed": spikes(d.ints(8, 3, 5, low=-1, high=1), code=SIGNED, batch=True),
+        "counts": spikes(d.ints(8, 3, 5, low=0, high=3), code=Rate(levels=3), batch=True),
+        "sizes": spikes(d.ints(8, 3, 5, low=-3, high=3), code=MultiThreshold(3, "nearest", True), batch=True),
+        "ttfs": spikes(d.bits(8, 3, 5, p=0.1), code=FirstSpike(), batch=True),
+    }
+    kinds = {"none": (0.0, 0.0), "deletion": (0.25, 0.0), "jitter": (0.0, 1.5), "both": (0.3, 0.75)}
+    for i, (name, given) in enumerate(inputs.items()):
+        for kind, (deletion, jitter) in kinds.items():
+            options = {"deletion": deletion, "jitter": jitter, "key": name, "seed": i}
+            yield case(f"{name}_{kind}", noise.Noise, given, exact=True, **options)
+    given = spikes(d.bits(8, 3, 4), batch=True)
+    yield case("offset", noise.Noise, given, value(np.array(5)), deletion=0.5, key="a", exact=True)

@@ -6,6 +6,7 @@ import ranvier.backends.torch_runtime.emit.control
 import ranvier.backends.torch_runtime.emit.layers
 import ranvier.backends.torch_runtime.emit.loss
 import ranvier.backends.torch_runtime.emit.neurons
+import ranvier.backends.torch_runtime.emit.noise
 import ranvier.backends.torch_runtime.emit.q
 import ranvier.backends.torch_runtime.emit.reduce
 import ranvier.backends.torch_runtime.emit.shape
