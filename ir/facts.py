@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ranvier.ir.fields import Enum, Integer, ListOf, Optional, Real, ResourceRef, Text, option
+from ranvier.ir.fields import Enum, Integer, ListOf, Optional, Real, RecordOf, ResourceRef, Text, option
 from ranvier.ir.records import Record
 
 
@@ -110,3 +110,18 @@ class Compensated(Fact):
 
     word = "compensated"
     deletion: float = option(Real(0, 1), help="probability that a spike is lost")
+
+
+@dataclass(frozen=True)
+class NeuronCode(Fact):
+    """The neuron that stands for this activation fires this code over windows of `steps` steps.
+
+    With `theta`, these are its thresholds: one, or one a channel of `axis`. `convert-snn` follows it.
+    """
+
+    word = "neuron_code"
+    code: Any = option(RecordOf("code"), help="the spike code")
+    steps: int = option(Integer(1), help="timesteps of the window that it was found for")
+    theta: tuple[float, ...] = option(ListOf(Real(0)), (), "thresholds; none means those of convert-snn")
+    axis: int | None = option(Optional(Integer(0)), None, "the axis of the channels, with several thresholds")
+    definition: str = option(Text(), "", "how it was found")

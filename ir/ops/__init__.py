@@ -2,10 +2,11 @@
 
 from ranvier.ir.core import OPS, Op
 from ranvier.ir.diagnostics import error, suggest
-from ranvier.ir.ops import arith, control, core, loss, neurons, nn, noise, q, reduce, shape, snn, time
+from ranvier.ir.ops import arith, code_value, control, core, loss, neurons, nn, noise, q, reduce, shape, snn, time
 
 __all__ = [
     "arith",
+    "code_value",
     "control",
     "core",
     "loss",

@@ -19,6 +19,7 @@ from ranvier.ir.text.values import Word
 from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
 from ranvier.passes.conversion.activations import Shape, pool_before_activation, shape_of
+from ranvier.passes.conversion.given import given_code, given_layer
 from ranvier.passes.conversion.network import Converter, Layer, Row
 from ranvier.passes.conversion.readout import MembraneReadout, check_readout
 from ranvier.passes.conversion.thresholds import check_kind, choose
@@ -98,7 +99,7 @@ class ConvertSnn(Pass):
         check_source(module)
         log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
         context.rewrites.append(log)
-        layers = self._layers(module, data, context)
+        layers = self.layers(module, data, context)
         outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
         converter = Converter(self, module, layers, self._input_ranges(data), outputs)
         rows = converter.build()
@@ -125,13 +126,14 @@ class ConvertSnn(Pass):
         except ValueError as why:
             raise error("bad-value", f"`convert-snn`: {why}") from None
 
-    def _layers(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> dict[Op, Layer]:
+    def layers(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> dict[Op, Layer]:
+        """The neurons of activations: as facts give them, else with thresholds from the data."""
         found = [(op, s) for op in module.main.ops if (s := shape_of(module, op)) is not None]
-        by_name = {op.result.name: (op, s) for op, s in found}
-        layers: dict[Op, Layer] = {}
+        layers = {op: layer for op, s in found if (layer := given_layer(op, s, self.window)) is not None}
+        by_name = {op.result.name: (op, s) for op, s in found if op not in layers}
         for name, array in tapped(module, list(by_name), data, context.runtime, self.batch):
             op, shape = by_name[name]
-            code = self.code_for(shape)
+            code = given_code(op, self.window) or self.code_for(shape)
             axis = channel_axis(op.result) if self.per == "channel" else None
             chosen = choose(
                 self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below

@@ -6,7 +6,7 @@ import numpy as np
 
 from ranvier.ir.codes import EarlyFire, FirstSpike, LayerSync, MultiThreshold, Rate
 from ranvier.ir.elements import Affine, Elem
-from ranvier.ir.ops import core, neurons, noise, snn, time
+from ranvier.ir.ops import code_value, core, neurons, noise, snn, time
 from tests.op_cases.base import Cases, Draw, Given, case, spikes, value, weight
 
 SIGNED = Rate(signed=True)
@@ -19,6 +19,7 @@ def snn_cases() -> Cases:
     yield from _schedules()
     yield from _doors()
     yield from _noise()
+    yield from _code_values()
 
 
 def time_cases() -> Cases:
@@ -193,3 +194,20 @@ def _noise() -> Cases:
             yield case(f"{name}_{kind}", noise.Noise, given, exact=True, **options)
     given = spikes(d.bits(8, 3, 4), batch=True)
     yield case("offset", noise.Noise, given, value(np.array(5)), deletion=0.5, key="a", exact=True)
+
+
+def _code_values() -> Cases:
+    d = Draw("code values")
+    op = code_value.CodeValue
+    x, image = value(d.dyadic(3, 5), batch=True), value(d.dyadic(3, 4, 2, 2), batch=True)
+    ceil = FirstSpike(tau=2.5, round="ceil")
+    yield case("ttfs", op, x, code=FirstSpike(tau=2.5), steps=8, exact=True)
+    yield case("ceil", op, image, weight(d.positive(4)), code=ceil, steps=8)
+    parameters = (weight(np.float32(3.25)), weight(np.float32(1.5)))
+    yield case("trained", op, x, weight(np.float32(0.75)), *parameters, code=ceil, steps=6)
+    yield case("rate", op, x, weight(np.float32(0.5)), code=Rate(), steps=4, v0=0.5, exact=True)
+    yield case("signed", op, x, code=SIGNED, steps=4, negative="free", lower="zero", exact=True)
+    hmt = MultiThreshold(levels=3)
+    yield case("levels", op, image, code=hmt, steps=2, v0=hmt.round_offset(0.5, 2), negative="none", exact=True)
+    yield case("bypass", op, image, code=ceil, steps=8, bypass=0.5, key="here", seed=3, exact=True)
+    yield case("bypass_all", op, x, code=ceil, steps=8, bypass=1.0, key="there", exact=True)

@@ -1,0 +1,37 @@
+"""What earlier passes have decided about neurons: `neuron_code` facts on activations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranvier.ir.codes import Code
+from ranvier.ir.core import Op
+from ranvier.ir.diagnostics import error
+from ranvier.ir.facts import NeuronCode
+from ranvier.ir.locations import describe
+from ranvier.passes.conversion.activations import Shape
+from ranvier.passes.conversion.network import Layer
+
+
+def given_code(activation: Op, steps: int) -> Code | None:
+    """The code that a fact gives to an activation; raises RanvierError when it was found for another window."""
+    fact = activation.result.fact(NeuronCode)
+    if fact is None:
+        return None
+    if fact.steps != steps:
+        raise error(
+            "time-mismatch",
+            f"`convert-snn`: {fact.code} of %{activation.result.name} was found for {fact.steps} steps, not {steps}",
+            where=describe(activation.location),
+            help=f"use steps={fact.steps}, or find it again for {steps} steps",
+        )
+    code: Code = fact.code
+    return code
+
+
+def given_layer(activation: Op, shape: Shape, steps: int) -> Layer | None:
+    """The neuron that a fact gives to an activation, thresholds included; None where calibration must give those."""
+    code, fact = given_code(activation, steps), activation.result.fact(NeuronCode)
+    if code is None or not fact.theta:
+        return None
+    return Layer(shape, code, np.asarray(fact.theta, np.float32), fact.axis, fact.definition, 0)

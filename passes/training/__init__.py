@@ -1,0 +1,1 @@
+"""Training of networks through what they will compute when deployed."""
