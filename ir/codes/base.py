@@ -30,8 +30,6 @@ class Code(Record):
     may_delay: ClassVar[bool] = True
     integrates: ClassVar[bool] = False
     """Whether an integrate-and-fire neuron fires this code."""
-    encodes: ClassVar[bool] = True
-    """Whether `snn.encode` makes this code of values. Not where a spiking neuron stands for more than its input."""
     trainable: ClassVar[tuple[str, ...]] = ()
     """Real fields that may be operands while they are trained (`snn.code_value`), and are fields again afterwards."""
 
@@ -68,6 +66,11 @@ class Code(Record):
     def single(self) -> bool:
         """Whether a neuron fires once a window at most, so that the time of its first spike is its value."""
         return False
+
+    @property
+    def activation(self) -> str:
+        """The activation that a neuron of this code computes by itself (`silu` for nn.silu); "" where it clips."""
+        return ""
 
     @property
     def random(self) -> bool:
@@ -130,10 +133,12 @@ class Code(Record):
         v0 is in units of the threshold. This default fires the code step by step; codes override it in closed form.
         """
         rule = FireRule(self.largest, negative="free" if self.signed else "none", lower="zero")
-        v = np.asarray(x * steps + v0, np.float32)
+        x = np.asarray(x, np.float32)
+        v = x * 0 + np.float32(v0) if self.needs_stepwise else (x * steps + v0).astype(np.float32)
         one, count = np.float32(1), np.zeros_like(v)
         fired, read, rows = self.fire_init(np, v), self.psp_init(np, v), []
         for t in range(steps):
+            v = v + x if self.needs_stepwise else v
             fired, spikes, v = self.fire(np, rule, fired, v, one, one, count, t, steps)
             count = count + spikes
             read, value = self.psp_step(np, read, spikes, t, steps)
@@ -156,12 +161,14 @@ class Code(Record):
     def encode_step(self, xp: Any, state: Any, x: Any, t: int, steps: int, draw: Callable[[], Any]) -> tuple[Any, Any]:
         """Spikes of step t for values x in units of the scale; `draw()` gives uniform numbers of x's shape.
 
-        This default charges a neuron with the whole window at once, rounding to nearest, and lets it fire.
+        This default charges a neuron with the whole window at once, or step by step for codes that need it so,
+        rounding to nearest, and lets it fire.
         """
         v, fired = state
         if t == 0:
-            v = x * steps + self.round_offset(0.5, steps)
+            v = x * (0 if self.needs_stepwise else steps) + self.round_offset(0.5, steps)
             fired = self.fire_init(xp, v)
+        v = v + x if self.needs_stepwise else v
         rule = FireRule(self.largest, negative="free" if self.signed else "none", lower="zero")
         one = xp.ones_like(v)
         fired, spikes, v = self.fire(xp, rule, fired, v, one, one, v * 0, t, steps)
