@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ranvier.ir.core import Value
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.ops.reduce import Mean, Reduction, Sum
 from ranvier.ir.ops.reshape import reshaped
 from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Pad, Reshape, Slice, Transpose
 from ranvier.ir.rewriting import Match, Rule, op, rewrite, var
+from ranvier.ir.types import Dim
 
 
 @rewrite(
@@ -82,6 +85,31 @@ def reduce_then_squeeze(r: Match) -> Value:
 
 
 @rewrite(
+    "mean(reshape(x, [n, c, 1, w]), [2, 3]) => mean(reshape(x, [n, c, w]), [2])",
+    op(Reduction, op(Reshape, var("x"), bind="shape"), bind="reduce", keep=False),
+)
+def unsqueeze_then_reduce(r: Match) -> Value:
+    """Axes of size one that are made only to be reduced: pooling in one dimension written in two."""
+    reduce, kind, given = r.op("reduce"), r["x"].type, r["shape"].type.shape
+    axes = reduce.axes_in(len(given))
+    ones = [a for a in axes if given[a] == 1]
+    left = tuple(a - sum(o < a for o in ones) for a in axes if a not in ones)
+    r.require(bool(ones and left), "no axis of size one is reduced together with others")
+    shape = tuple(d for i, d in enumerate(given) if i not in ones)
+    r.require("?" not in shape and _reshapes(r, kind.shape, shape), "less is known of the shape without those axes")
+    r.require(kind.elem.quant is None or kind.elem.quant.axis is None, "scales lie on an axis of {x}")
+    out: Value = r.new(type(reduce), r.new(Reshape, r["x"], shape=shape), axes=left, keep=False)
+    return out
+
+
+def _reshapes(r: Match, given: Sequence[Dim], wanted: tuple[Dim, ...]) -> bool:
+    try:
+        return reshaped(r.root, given, wanted) == wanted
+    except RanvierError:
+        return False
+
+
+@rewrite(
     "mean(x, [-1, -2]) => mean(x, [2, 3]), axes counted from the front and in order",
     op(Reduction, var("x"), bind="reduce"),
 )
@@ -101,5 +129,6 @@ RULES: tuple[Rule, ...] = (
     identity_transpose,
     concat_of_one,
     reduce_then_squeeze,
+    unsqueeze_then_reduce,
     axes_in_order,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from ranvier.ir.core import Value
 from ranvier.ir.ops.nn import Conv, ConvTranspose
-from ranvier.ir.ops.pool import Pool
+from ranvier.ir.ops.pool import AvgPool, Pool
 from ranvier.ir.rewriting import Match, Rule, op, rewrite, var
 
 # What each list means where it is empty.
@@ -26,4 +26,16 @@ def trivial_window(r: Match) -> Value:
     return out
 
 
-RULES: tuple[Rule, ...] = (trivial_window,)
+@rewrite(
+    "avg_pool(x, count_include_pad) without padding => avg_pool(x)",
+    op(AvgPool, var("x"), bind="pool", count_include_pad=True, ceil_mode=False),
+)
+def no_padding_to_count(r: Match) -> Value:
+    """Windows that lie inside count the same either way."""
+    pool = r.op("pool")
+    r.require(not any(pool.padding), "the pool pads")
+    out: Value = r.new(AvgPool, r["x"], **{**pool.attributes, "count_include_pad": False})
+    return out
+
+
+RULES: tuple[Rule, ...] = (trivial_window, no_padding_to_count)

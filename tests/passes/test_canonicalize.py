@@ -174,6 +174,18 @@ SPECIAL: dict[str, tuple[Form, list[str]]] = {
         lambda m, x: m(shape.Reshape, m(nn.AvgPool, x, kernel=(6, 6), strides=(6, 6)), shape=("N", 4)),
         ["nn.mean"],
     ),
+    "mean of an image made of a series": (
+        lambda m, x: m(
+            reduce.Mean,
+            m(shape.Reshape, x, shape=("N", 4, 6, 1, 6)),
+            axes=(-1, 3, 2),
+        ),
+        ["nn.mean"],
+    ),
+    "avg_pool that counts padding, without any": (
+        lambda m, x: m(nn.AvgPool, x, kernel=(2, 2), strides=(2, 2), count_include_pad=True),
+        ["nn.avg_pool"],
+    ),
     "mean over negative axes": (lambda m, x: m(reduce.Mean, x, axes=(-1, -2)), ["nn.mean"]),
     "conv with lists of ones and zeros": (
         lambda m, x: m(
