@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier.baseline import Baseline, accuracy_of, agreement_of, find_baseline
 from ranvier.batching import sample_axis, sample_count, splittable, take_samples
 from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import error
@@ -51,7 +52,12 @@ class Evaluation:
     """Figures of an executable on some samples. What does not apply is None.
 
     Spikes are events (a spike of level k is one event of `bits_per_spike` bits); `accumulates` counts it k times, once
-    for each target. `agreement` is the part of samples with the source model's top class. Op energies are in pJ.
+    for each target, as often as the code says that it is a unit. `agreement` is the part of samples with the source
+    model's top class. Op energies are in pJ.
+
+    The baseline is the same network without spikes: each activation rounded to as many levels as its code has values
+    per window (`baseline_levels`, the largest of them), the weights and thresholds kept. What the spiking network says
+    beyond it, time does not buy. `baseline_missing` is the reason where there is none.
     """
 
     samples: int
@@ -72,6 +78,11 @@ class Evaluation:
     source_macs: float
     source_op_energy_pj: float
     seconds_per_sample: float
+    baseline_accuracy: float | None = None
+    baseline_agreement: float | None = None
+    agreement_with_baseline: float | None = None
+    baseline_levels: int | None = None
+    baseline_missing: str = ""
     layers: tuple[Layer, ...] = ()
     not_modelled: tuple[str, ...] = NOT_MODELLED
     energy_model: str = ENERGY_MODEL
@@ -89,12 +100,17 @@ class Evaluation:
             ("accuracy", _percent(self.accuracy) + (spread if self.accuracy is not None else "")),
             ("accuracy of the source model", _percent(self.source_accuracy)),
             ("agreement with the source model (top-1)", _percent(self.agreement)),
-            ("timesteps", "" if self.timesteps is None else str(self.timesteps)),
-            ("latency in steps", "" if self.latency_steps is None else str(self.latency_steps)),
+            ("timesteps", _count(self.timesteps)),
+            ("latency in steps", _count(self.latency_steps)),
             ("neurons", str(self.neurons) if spiking else ""),
             ("spikes per sample", _real(self.spikes_per_sample)),
             ("spikes per neuron", _real(self.spikes_per_neuron)),
             ("bits per spike", _real(self.bits_per_spike)),
+            ("quantized network of equal capacity: levels", _count(self.baseline_levels)),
+            ("  accuracy", _percent(self.baseline_accuracy)),
+            ("  its agreement with the source model (top-1)", _percent(self.baseline_agreement)),
+            ("  agreement with it (top-1)", _percent(self.agreement_with_baseline)),
+            ("quantized network of equal capacity", self.baseline_missing and f"none: {self.baseline_missing}"),
             ("accumulates per sample (by spikes)", f"{self.accumulates:,.0f}" if spiking else ""),
             ("multiply-accumulates per sample (real-valued layers)", f"{self.multiply_accumulates:,.0f}"),
             ("op energy per sample", _energy(self.op_energy_pj)),
@@ -146,17 +162,18 @@ def evaluate(
     runs = [_run(executable, inputs, count, batch, trial) for trial in range(trials)]
     if source_outputs is None:
         source_outputs = source_output(executable, inputs)
-    accuracies = [_accuracy(r.outputs[0], known) for r in runs]
-    agreements = [_agreement(r.outputs[0], source_outputs) for r in runs]
+    accuracies = [accuracy_of(r.outputs[0], known) for r in runs]
+    agreements = [agreement_of(r.outputs[0], source_outputs) for r in runs]
     scored = [a for a in accuracies if a is not None]
     agreed = [a for a in agreements if a is not None]
     return _figures(
         executable,
         count,
         runs,
+        find_baseline(executable, inputs, known, source_outputs, runs[0].outputs[0]),
         accuracy=float(np.mean(scored)) if scored else None,
         accuracy_std=float(np.std(scored)) if len(scored) > 1 else None,
-        source_accuracy=_accuracy(source_outputs, known),
+        source_accuracy=accuracy_of(source_outputs, known),
         agreement=float(np.mean(agreed)) if agreed else None,
     )
 
@@ -174,6 +191,7 @@ def _figures(
     executable: Executable,
     count: int,
     runs: list[_Counts],
+    baseline: Baseline,
     *,
     accuracy: float | None,
     accuracy_std: float | None,
@@ -212,6 +230,11 @@ def _figures(
         source_macs=source.multiply_accumulates,
         source_op_energy_pj=source.op_energy_pj,
         seconds_per_sample=sum(r.seconds for r in runs) / samples,
+        baseline_accuracy=baseline.accuracy,
+        baseline_agreement=baseline.agreement,
+        agreement_with_baseline=baseline.agreement_with_it,
+        baseline_levels=baseline.levels,
+        baseline_missing=baseline.missing,
         layers=layers,
         not_modelled=left_out,
     )
@@ -257,16 +280,8 @@ def _batch_for(module: Module, count: int) -> int:
     return max(1, min(count, 256, TAP_BYTES // per_sample))
 
 
-def _accuracy(outputs: Array | None, labels: Array | None) -> float | None:
-    if outputs is None or labels is None or outputs.ndim != 2 or len(outputs) != len(labels):
-        return None
-    return float(np.mean(outputs.argmax(1) == labels))
-
-
-def _agreement(outputs: Array, source: Array | None) -> float | None:
-    if source is None or outputs.ndim != 2 or source.shape != outputs.shape:
-        return None
-    return float(np.mean(outputs.argmax(1) == source.argmax(1)))
+def _count(n: int | None) -> str:
+    return "" if n is None else str(n)
 
 
 def _percent(x: float | None) -> str:

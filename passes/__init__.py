@@ -11,7 +11,5 @@ BUILTIN = {
     "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
     "noise": "ranvier.passes.noise.inject:InjectNoise",
     "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
-    "fit-ttfs-kernel": "ranvier.passes.conversion.fit_kernel:FitTtfsKernel",
-    "train-ttfs": "ranvier.passes.training.train_ttfs:TrainTtfs",
     "to-step": "ranvier.passes.time.to_step:ToStep",
 }

@@ -177,16 +177,16 @@ class ConvertSnn(Pass):
 def check_code(code: Code, schedule: Schedule, steps: int | None) -> None:
     """Raise RanvierError when a code, a schedule and a number of steps do not go together."""
     if not code.integrates:
-        raise error("bad-value", f"`convert-snn`: no neuron fires {code}")
+        raise error("bad-value", f"`convert-snn`: no neuron fires {code.word}")
     stepwise = isinstance(schedule, Stepwise)
     if code.needs_window and stepwise:
         help = "use schedule=layer_sync or early_fire(start=..)"
-        raise error("bad-value", f"`convert-snn`: {code} needs its whole window before it fires", help=help)
+        raise error("bad-value", f"`convert-snn`: {code.word} needs its whole window before it fires", help=help)
     if code.needs_stepwise and not stepwise:
-        raise error("bad-value", f"`convert-snn`: {code} needs its input step by step", help="use schedule=stepwise")
+        raise error("bad-value", f"`convert-snn`: {code.word} needs its input step by step", help="use schedule=stepwise")
     fixed = code.fixed_steps()
     if fixed is not None and steps not in (None, fixed):
-        raise error("bad-value", f"`convert-snn`: {code} has {fixed} steps, not {steps}", help="leave steps out")
+        raise error("bad-value", f"`convert-snn`: {code.word} has {fixed} steps, not {steps}", help="leave steps out")
 
 
 def check_source(module: Module) -> None:

@@ -134,7 +134,7 @@ def check_readout(readout: Readout, code: Code, schedule: Schedule, steps: int) 
     """Raise RanvierError when outputs of a code cannot be read so."""
     why = readout.refusal(code, schedule, steps)
     if why is not None:
-        raise error("bad-value", f"`convert-snn`: {code} cannot be read by {readout}: {why[0]}", help=why[1])
+        raise error("bad-value", f"`convert-snn`: {code.word} cannot be read by {readout}: {why[0]}", help=why[1])
 
 
 def mean_over_time(b: Builder, current: Value) -> Value:

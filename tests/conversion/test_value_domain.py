@@ -1,0 +1,110 @@
+"""The value-domain twin: equal to a layer_sync network (card, E6, E9), and what evaluations say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.ir.codes import Code, FewSpikes, FirstSpike, MultiThreshold, Phase, Rate
+from ranvier.passes.conversion.value_domain import NoTwin, levels, value_domain
+from tests.conversion.helpers import converted, each_runtime, outputs
+from tests.zoo.net import Net, images, residual
+
+both = pytest.mark.parametrize("runtime", list(each_runtime()))
+X = images(12, 2, 8, 8, dyadic=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 8},
+        {"steps": 4, "per": "layer", "v0": 0},
+        {"steps": 8, "signed": True},
+        {"code": "phase(period=4)"},
+        {"code": "fs(K=4)"},
+        {"code": "fs(K=4 round=floor)"},
+        {"steps": 8, "code": "burst"},
+        {"steps": 8, "readout": "count"},
+        {"steps": 8, "input": "rate(encoder=regular)"},
+    ],
+    ids=str,
+)
+@both
+def test_layer_sync_is_its_twin(runtime: str, options: dict[str, Any]) -> None:
+    snn = converted(residual(dyadic=True), X, threshold="max", **options)
+    twin = value_domain(snn)
+    assert not any(v.type.time is not None for v in twin.main.values)
+    found, want = outputs(twin, X, runtime=runtime), outputs(snn, X, runtime=runtime)
+    np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-6)
+    assert np.abs(want).max() > 0.1
+
+
+@pytest.mark.parametrize("code", ["ttfs(tau=2)", "ttas(tau=2 spikes=3)", "multi_threshold(levels=3 signed=true)"])
+@both
+def test_layer_sync_is_its_twin_in_rounded_numbers_too(runtime: str, code: str) -> None:
+    """Kernels and sevenths are not dyadic, so a few ties may flip."""
+    ann = residual()
+    snn = converted(ann, X, threshold="max", steps=8, code=code)
+    found, want = outputs(value_domain(snn), X, runtime=runtime), outputs(snn, X, runtime=runtime)
+    assert np.mean(np.abs(found - want) > 1e-4) < 0.05
+
+
+@both
+def test_max_pool_over_time_and_leaky_neurons(runtime: str) -> None:
+    net = Net((2, 8, 8), dyadic=True)
+    pooled = net.max_pool(net.conv(net.relu(net.conv(net.inputs[0], 4)), 4))
+    ann = net.done(net.head(net.relu(net.conv(pooled, 4))))
+    snn = converted(ann, X, threshold="max", steps=8)
+    np.testing.assert_allclose(
+        outputs(value_domain(snn), X, runtime=runtime), outputs(snn, X, runtime=runtime), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"code": "diff", "schedule": "stepwise"}, "diff has no value for a whole window at once"),
+        ({"reset": "hard"}, "has a threshold, leak or reset of its own"),
+    ],
+    ids=str,
+)
+def test_what_has_no_twin_is_said(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NoTwin, match=reason):
+        value_domain(converted(residual(), X, steps=4, **options))
+
+
+@pytest.mark.parametrize(
+    ("code", "steps", "both_signs", "count"),
+    [
+        (Rate(), 8, False, 9),
+        (Rate(signed=True), 8, True, 17),
+        (Phase(period=4), 4, False, 16),
+        (FewSpikes(K=6), 6, False, 64),
+        (MultiThreshold(levels=4), 1, False, 16),
+        (MultiThreshold(levels=4), 2, False, 31),
+        (FirstSpike(tau=4.0), 16, False, 17),
+    ],
+    ids=str,
+)
+def test_levels_of_a_window(code: Code, steps: int, both_signs: bool, count: int) -> None:
+    assert levels(code, steps, both_signs) == count
+
+
+def test_evaluations_hold_spikes_against_the_quantized_network() -> None:
+    ann = residual()
+    labels = outputs(ann, X).argmax(1)
+    synchronous = rv.compile(ann, "convert-snn{steps=8}", data=X).evaluate(X, labels)
+    assert synchronous.agreement_with_baseline == 1
+    assert synchronous.baseline_accuracy == synchronous.accuracy
+    assert synchronous.baseline_agreement == synchronous.agreement
+    assert synchronous.baseline_levels == 9
+    assert "quantized network of equal capacity: levels" in str(synchronous)
+    uneven = rv.compile(ann, "convert-snn{steps=8 code=diff schedule=stepwise}", data=X).evaluate(X, labels)
+    assert (uneven.baseline_accuracy, uneven.baseline_levels) == (None, None)
+    assert "none: diff has no value for a whole window at once" in str(uneven)
+    source = rv.compile(ann).evaluate(X, labels)
+    assert source.baseline_accuracy is None
+    assert "equal capacity" not in str(source)
