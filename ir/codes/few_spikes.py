@@ -56,7 +56,6 @@ class FewSpikesTable(Code):
     psp_class = "weight"
     needs_window = True
     integrates = True
-    encodes = False
     function: str = option(Enum(*FUNCTIONS), help="the activation that the neuron stands for")
     thresholds: tuple[float, ...] = option(ListOf(Real()), help="T(t), a number for each step")
     falls: tuple[float, ...] = option(ListOf(Real()), help="h(t): what a spike takes from the membrane")
@@ -83,6 +82,11 @@ class FewSpikesTable(Code):
     def K(self) -> int:
         """The number of steps."""
         return len(self.values)
+
+    @property
+    def activation(self) -> str:
+        """See Code."""
+        return self.function
 
     def alphabet(self) -> tuple[int, int]:
         """See Code."""

@@ -142,8 +142,8 @@ class Encode(StatefulOp, name="snn.encode"):
         kind = require_tensor(self, "x", x)
         if kind.time is not None or not kind.elem.is_float:
             raise self.fail("type-mismatch", f"encodes real values without time, not {kind}")
-        if not self.code.encodes:
-            raise self.fail("bad-value", f"encodes in {self.code.word}, which only neurons fire", "code=fs encodes values")
+        if self.code.activation:
+            raise self.fail("bad-value", f"encodes in {self.code.word}, which only neurons fire", "code=fs does it")
         check_offset(self, offset)
         check_steps(self, self.code, self.steps)
         return spikes_type(self, self.elem, self.code, kind.shape, self.steps)

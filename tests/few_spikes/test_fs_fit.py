@@ -7,7 +7,7 @@ import pytest
 
 from ranvier.ir.core import Builder, Module
 from ranvier.ir.diagnostics import RanvierError
-from ranvier.ir.facts import FewSpikesFit
+from ranvier.ir.facts import NeuronCode
 from ranvier.ir.interfaces import PassContext
 from ranvier.ir.ops import OPS
 from ranvier.ir.text.parser import parse_module
@@ -39,8 +39,8 @@ def fitted(module: Module, data: bool = True, **options) -> tuple[Module, PassCo
     return clone.verify().freeze(), context
 
 
-def facts(module: Module) -> dict[str, FewSpikesFit]:
-    return {op.result.name: f for op in module.main.ops for f in op.facts if isinstance(f, FewSpikesFit)}
+def facts(module: Module) -> dict[str, NeuronCode]:
+    return {v.name: f for v in module.main.values for f in v.facts if isinstance(f, NeuronCode)}
 
 
 def test_activations_get_tables_of_their_inputs_range():
@@ -49,8 +49,9 @@ def test_activations_get_tables_of_their_inputs_range():
     assert set(found) == {"silu", "gelu"}
     for name, fact in found.items():
         assert (fact.code.function, fact.code.K, fact.code.low, fact.code.high) == (name, 16, -8, 12)
-        assert 0 < fact.error < 0.0035
-        assert fact.data == "a ramp"
+        assert (fact.steps, fact.theta) == (16, (1.0,))
+        assert fact.definition.startswith("few-spikes table on -8 .. 12, mean squared error")
+        assert fact.definition.endswith("a ramp")
     assert [row["activation"] for row in context.tables["few-spikes tables"]] == ["silu", "gelu"]
     assert "2 activations have a few-spikes table of K=16 (2 different ones)" in context.notes[-1]
 
@@ -69,7 +70,7 @@ def test_one_function_alone():
 def test_a_range_given_needs_no_data():
     module, _ = fitted(network("sigmoid"), data=False, range=(-10, 10), K=12)
     assert facts(module)["sigmoid"].code.high == 10
-    assert facts(module)["sigmoid"].data == "given"
+    assert facts(module)["sigmoid"].definition.endswith("given")
 
 
 def test_without_range_or_data_there_is_an_error():
@@ -87,7 +88,7 @@ def test_a_second_fit_replaces_the_first():
     once, _ = fitted(network("silu"))
     twice, _ = fitted(once, K=8)
     assert facts(twice)["silu"].code.K == 8
-    assert sum(isinstance(f, FewSpikesFit) for op in twice.main.ops for f in op.facts) == 1
+    assert sum(isinstance(f, NeuronCode) for v in twice.main.values for f in v.facts) == 1
 
 
 def test_a_constant_input_is_given_a_range(monkeypatch):
@@ -121,4 +122,4 @@ def test_it_is_found_by_its_name():
     from ranvier.registry import find_pass
 
     assert find_pass("fs-fit") is FewSpikesFitting
-    assert str(FewSpikesFitting(range=(-8, 12), K=8)) == "fs-fit{K=8 range=[-8.0 12.0]}"
+    assert str(FewSpikesFitting(range=(-8, 12), K=8)) == "fs-fit{K=8 range=[-8.0, 12.0]}"

@@ -81,6 +81,14 @@ def test_a_shipped_table_serves_the_ranges_that_fill_most_of_it(cache, short):
     assert len(short) == 1
 
 
+def test_an_exact_range_is_not_widened(cache, short):
+    assert table_for("silu", 16, -8, 12, exact=True).high == 12
+    assert not short
+    found = table_for("silu", 16, -7, 11, exact=True)
+    assert (found.low, found.high) == (-7, 11)
+    assert len(short) == 1
+
+
 def test_another_seed_is_another_table(cache, short):
     table_for("silu", 16, -8, 12, seed=3)
     assert short == [("silu", 16, -8.0, 12.0, 3, "tbpi")]

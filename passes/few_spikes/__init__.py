@@ -1,0 +1,1 @@
+"""Tables of few-spikes neurons for activations that no ReLU-shaped neuron has: fitted, cached, shipped."""
