@@ -18,6 +18,8 @@ from ranvier.ir.interfaces import Array
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.still import still_values
+from ranvier.ir.timing import regions
 from ranvier.ir.types import Dim, SpikesType, element_count
 
 AC_PJ = 0.9
@@ -53,12 +55,13 @@ class SpikeSource:
 class LinearWork:
     """A linear op: its MACs per sample and step, and the spike sources that drive it with their fan-out.
 
-    Without sources its input is real-valued and every MAC is done, at each step if `timed`.
+    Without sources its input is real-valued and every MAC is done, at each of its own `time` steps. `time` is None
+    where it is done once: without time, and where nothing changes over time.
     """
 
     name: str
     macs: int
-    timed: bool
+    time: Dim | None
     sources: tuple[str, ...]
     fan_out: float
 
@@ -105,6 +108,7 @@ def samplewise(shape: tuple[Dim, ...]) -> int:
 def linear_work(module: Module) -> list[LinearWork]:
     """Every linear op of `@main`, in order."""
     known: dict[Value, frozenset[str] | None] = {}
+    still = still_values(regions(module.main))
     found = []
     for op in module.main.ops:
         macs = op.macs()
@@ -115,8 +119,8 @@ def linear_work(module: Module) -> list[LinearWork]:
         sources = driven[0] if len(driven) == 1 else None  # a product of two variable operands is real-valued
         x = operands[0] if operands else None
         fan_out = macs / samplewise(x.type.shape) if x is not None else 0.0
-        timed = op.results[0].type.time is not None
-        found.append(LinearWork(op.results[0].name, macs, timed, tuple(sorted(sources or ())), fan_out))
+        time = None if op.result in still else op.result.type.time
+        found.append(LinearWork(op.result.name, macs, time, tuple(sorted(sources or ())), fan_out))
     return found
 
 
@@ -170,13 +174,17 @@ class Operations:
 
 
 def operations(module: Module, spikes_per_sample: dict[str, float], steps: int | None) -> Operations:
-    """Operations per sample, given how many unit spikes each source fires per sample over all steps."""
+    """Operations per sample, given how many unit spikes each source fires per sample over all steps.
+
+    `steps` is what a symbolic number of steps stands for; parts of a module may have other numbers of their own.
+    """
     accumulates = macs = 0.0
     for work in linear_work(module):
         if work.sources:
             accumulates += work.fan_out * sum(spikes_per_sample.get(name, 0.0) for name in work.sources)
         else:
-            macs += work.macs * ((steps or 1) if work.timed else 1)
+            times = work.time if isinstance(work.time, int) else 1 if work.time is None else steps or 1
+            macs += work.macs * times
     return Operations(accumulates, macs)
 
 

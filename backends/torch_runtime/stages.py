@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from ranvier.backends.torch_runtime.samplewise import batch_dim, is_samplewise
 from ranvier.ir.core import Graph, Op, Value
 from ranvier.ir.ops.control import callees
-from ranvier.ir.ops.snn import EveryStep
-from ranvier.ir.timing import PureOp, is_cycle, is_stateful, regions
+from ranvier.ir.still import still_values
+from ranvier.ir.timing import PureOp, is_stateful, regions
 from ranvier.ir.types import Dim, StateType
 
 
@@ -49,7 +49,7 @@ class Order:
 def order_of(graph: Graph) -> Order:
     """Stages of a graph in running order."""
     groups = regions(graph)
-    still = _still(groups)
+    still = still_values(groups)
     batch = batch_dim(graph)
     stages = _stages(groups, still)
     for stage in stages:
@@ -81,24 +81,6 @@ def runs_stepwise(op: Op, still: set[Value]) -> bool:
     if is_stateful(op):
         return True
     return isinstance(op, PureOp) and any(r.type.time is not None for r in op.results)
-
-
-def _still(groups: list[list[Op]]) -> set[Value]:
-    still: set[Value] = set()
-    for group in groups:
-        op = group[0]
-        if is_cycle(group) or op.draws or not op.results or op.results[0].type.time is None:
-            continue
-        if op.name == "core.repeat":
-            still.add(op.results[0])
-            continue
-        always = isinstance(op, PureOp) or (
-            op.name == "snn.bias_current" and op.attributes["when"] == EveryStep() and op.operands[2] is None
-        )
-        timed = [v for v in op.arguments if v.type.time is not None]
-        if always and timed and all(v in still for v in timed):
-            still.update(op.results)
-    return still
 
 
 def _stages(groups: list[list[Op]], still: set[Value]) -> list[Stage]:
