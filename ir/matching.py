@@ -18,7 +18,17 @@ from ranvier.ir.types import TensorType
 
 
 class NoMatch(Exception):
-    """A rule does not apply here; the text is the reason, for people."""
+    """A rule does not apply here; the text is the reason, for people, made when it is asked for.
+
+    `matched` counts the pattern nodes that did match.
+    """
+
+    def __init__(self, reason: str | Callable[[], str], matched: int = 0):
+        super().__init__(reason)
+        self.reason, self.matched = reason, matched
+
+    def __str__(self) -> str:
+        return self.reason() if callable(self.reason) else self.reason
 
 
 @dataclass(frozen=True)
@@ -199,9 +209,7 @@ def matches(module: Module, rule: Rule, root: Op) -> Iterator[Match]:
         found = True
         yield m.copy()
     if not found:
-        miss = NoMatch(best.reason())
-        miss.matched = max(best.matched, 0)  # type: ignore[attr-defined]
-        raise miss
+        raise NoMatch(best.reason, max(best.matched, 0))
 
 
 def match(module: Module, rule: Rule, root: Op) -> Match:

@@ -74,13 +74,13 @@ class RewriteLog:
     misses: dict[str, Miss] = field(default_factory=dict)
     nearest: dict[Op, tuple[int, str]] = field(default_factory=dict)
 
-    def missed(self, rule: Rule, matched: int, root: Op, reason: str) -> None:
-        """Keep the miss if it got further than the one known, of the rule and at the op."""
-        if matched > self.nearest.get(root, (-1, ""))[0]:
-            self.nearest[root] = matched, reason
+    def missed(self, rule: Rule, matched: int, root: Op, reason: str | NoMatch) -> None:
+        """Keep the miss if it got further than the one known, of the rule and at the op (beyond the op itself)."""
+        if matched > self.nearest.get(root, (1, ""))[0]:
+            self.nearest[root] = matched, str(reason)
         known = self.misses.get(rule.algebra)
         if known is None or matched > known.matched:
-            self.misses[rule.algebra] = Miss(rule.name, rule.algebra, matched, repr(root), reason)
+            self.misses[rule.algebra] = Miss(rule.name, rule.algebra, matched, repr(root), str(reason))
 
 
 def apply_rules(module: Module, rules: Iterable[Rule], by: str, *, limit: int = 64) -> RewriteLog:
@@ -140,14 +140,14 @@ class _Driver:
                 except NoMatch as why:
                     if m.builder.created:
                         raise error("limit", f"rule {rule.name} gave up after it had built ops: {why}") from None
-                    self.log.missed(rule, len(m.matched) + 1, root, str(why))
+                    self.log.missed(rule, len(m.matched) + 1, root, why)
                     continue
                 if made is None:
                     continue
                 self._replace(rule, root, m, [made] if isinstance(made, Value) else list(made))
                 return True
         except NoMatch as why:
-            self.log.missed(rule, getattr(why, "matched", 0), root, str(why))
+            self.log.missed(rule, why.matched, root, why)
         return False
 
     def _replace(self, rule: Rule, root: Op, m: Match, values: list[Value]) -> None:
