@@ -8,8 +8,11 @@ BUILTIN = {
     "canonicalize": "ranvier.passes.simplify.canonicalize:Canonicalize",
     "fold-batchnorm": "ranvier.passes.simplify.fold_batchnorm:FoldBatchNorm",
     "calibrate": "ranvier.passes.calibration.calibrate:Calibrate",
+    "fs-fit": "ranvier.passes.few_spikes.fs_fit:FewSpikesFitting",
     "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
     "noise": "ranvier.passes.noise.inject:InjectNoise",
     "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
+    "fit-ttfs-kernel": "ranvier.passes.conversion.fit_kernel:FitTtfsKernel",
+    "train-ttfs": "ranvier.passes.training.train_ttfs:TrainTtfs",
     "to-step": "ranvier.passes.time.to_step:ToStep",
 }
