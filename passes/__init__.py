@@ -9,7 +9,6 @@ BUILTIN = {
     "fold-batchnorm": "ranvier.passes.simplify.fold_batchnorm:FoldBatchNorm",
     "calibrate": "ranvier.passes.calibration.calibrate:Calibrate",
     "fs-fit": "ranvier.passes.few_spikes.fs_fit:FewSpikesFitting",
-    "fs-fit": "ranvier.passes.few_spikes.fs_fit:FewSpikesFitting",
     "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
     "noise": "ranvier.passes.noise.inject:InjectNoise",
     "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
