@@ -109,6 +109,36 @@ def evaluate(
     evaluate_artifact(artifact, data, (inputs, labels), skip, limit, report)
 
 
+@app.command(rich_help_panel="Build and run")
+def codes(
+    model: Model,
+    data: Annotated[Path, typer.Option("--data", "-d", help="A .npz that holds samples (x) and labels (y).")],
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--code", "-c", help='A code, then options of convert-snn: "rate signed=true"; any number of them.'
+        ),
+    ] = None,
+    steps: Annotated[str, typer.Option(help="Numbers of steps T.")] = "4,8,16,32",
+    calibrate: Annotated[int, typer.Option(min=1, help="Samples from the beginning, for thresholds.")] = 256,
+    evaluate: Annotated[int, typer.Option(min=1, help="Samples from the end, to evaluate on.")] = 500,
+    pipeline: Annotated[
+        str, typer.Option("--passes", "-p", help="Passes before the conversion.")
+    ] = "fold-batchnorm, canonicalize",
+    options: Annotated[str, typer.Option("--options", help='Options of every conversion: "threshold=max".')] = "",
+    target: Target = None,
+) -> None:
+    """Convert a model with every spike code at several numbers of steps: accuracy, agreement, spikes, bits, refusals.
+
+    A code without parameters gets those that suit the window, such as ttfs(tau=T/4) and fs(K=T).
+
+    Example:  ranvier codes examples/digits.onnx --data examples/digits.npz --calibrate 1347 --evaluate 450
+    """
+    from ranvier.cli.running import tabulate_codes
+
+    tabulate_codes(model, data, code or [], steps, (calibrate, evaluate), pipeline, options, target)
+
+
 # -- looking at modules ------------------------------------------------------------------------------------------------
 @app.command(rich_help_panel="Modules")
 def opt(

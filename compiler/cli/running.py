@@ -164,3 +164,51 @@ def evaluate_artifact(
     if report is not None:
         executable.report(report, found)
         emit(f"\nwrote {report}")
+
+
+# -- codes -------------------------------------------------------------------------------------------------------------
+def tabulate_codes(
+    given: str,
+    data: Path,
+    codes: Sequence[str],
+    steps: str,
+    counts: tuple[int, int],
+    passes: str,
+    options: str,
+    target: str | None,
+) -> None:
+    """Print the table of spike codes of a model."""
+    from ranvier.building import load_parts
+    from ranvier.code_table import code_table
+    from ranvier.recipe import DataLine, Split
+
+    lengths = _steps(steps)
+    module = read_model(given)
+    calibrate, evaluate = counts
+    parts = load_parts(DataLine(str(data), Split(calibrate=calibrate, evaluate=evaluate)), Path(), module)
+    tuned, tested = parts["calibrate"], parts["evaluate"]
+    with progress(given) as say:
+        found = code_table(
+            module,
+            tested.inputs,
+            tested.labels,
+            data=tuned.inputs,
+            codes=codes,
+            steps=lengths,
+            passes=passes,
+            options=options,
+            target=target or "torch",
+            data_description=tuned.description,
+            progress=say,
+        )
+    emit(str(found))
+
+
+def _steps(text: str) -> list[int]:
+    try:
+        found = [int(t) for t in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise error("bad-value", f"--steps takes whole numbers from 1 on, not {text!r}", help="such as --steps 4,8,16")
+    return found

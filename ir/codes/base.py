@@ -110,6 +110,10 @@ class Code(Record):
         """The number of steps that suits the code, where there is one."""
         return self.fixed_steps()
 
+    def for_steps(self, steps: int) -> Code:
+        """The code of this kind that suits a window of `steps`; raises RanvierError when there is none so long."""
+        return self
+
     def cycle(self, steps: int) -> int:
         """The number of steps that a value takes whatever the schedule: the whole window, or any number (1)."""
         return steps if self.needs_window else 1

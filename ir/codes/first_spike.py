@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class FirstSpike(Code):
     def alphabet(self) -> tuple[int, int]:
         """See Code."""
         return 0, 1
+
+    def for_steps(self, steps: int) -> FirstSpike:
+        """See Code: the last spike is worth e^-4 of the first, 2 % of the range (coding card 4: T/tau from 3 to 5)."""
+        return replace(self, tau=max(steps / 4, 1.0))
 
     @property
     def single(self) -> bool:

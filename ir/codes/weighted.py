@@ -68,6 +68,10 @@ class Phase(Weighted):
         """See Code."""
         return self.period
 
+    def for_steps(self, steps: int) -> Phase:
+        """See Code: one period."""
+        return replace(self, period=steps)
+
     def cycle(self, steps: int) -> int:
         """See Code."""
         return self.period
@@ -117,6 +121,10 @@ class FewSpikes(Weighted):
     def fixed_steps(self) -> int | None:
         """See Code."""
         return self.K
+
+    def for_steps(self, steps: int) -> FewSpikes:
+        """See Code."""
+        return replace(self, K=steps)
 
     def quantize(self, x: Any, steps: int, v0: float = 0.0) -> Any:
         """See Code: clip(floor(x 2^K + offset), 0, 2^K - 1) 2^-K (card, E8)."""
