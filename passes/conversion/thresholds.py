@@ -1,4 +1,4 @@
-"""Thresholds from activations: max, percentile, MSE (coding card 9; Rueckauer 2017, Li 2021)."""
+"""Thresholds from activations: max, percentile, MSE, and by iteration (coding card 9; Rueckauer 2017, Li 2021)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.codes import Code
+from ranvier.ir.diagnostics import error
 from ranvier.passes.calibration.statistics import PERCENTILE, compute, definition, histogram, rows_of
+from ranvier.passes.conversion.balanced import gaussian_fixed_point, local_balance
 
 Array = np.ndarray[Any, Any]
 Quantizer = Callable[[Array], Array]
@@ -26,6 +28,8 @@ class Threshold:
     range: Array
     definition: str
     dead: int
+    unsettled: int = 0
+    """How many of them an iteration left before it had converged."""
 
 
 def choose(
@@ -43,9 +47,15 @@ def choose(
     `v0` is a fraction of the least spike; `low_slope` is the slope below zero of a leaky activation, whose negative
     values are counted in spikes too. Channels that never fire get the layer's largest range: a neutral one, so that a
     rare value is not blown up.
+    For `gaussian`, `activation` is what goes into the activation.
     """
     rows = rows_of(activation, axis)
-    if kind == "mse" and code.plain:
+    unsettled = 0
+    if kind in ("ltb", "gaussian"):
+        found, text, settled = _iterated(kind, rows, code, steps, v0, low_slope)
+        text += ", per channel" if axis is not None else ", per layer"
+        unsettled = int((~settled).sum())
+    elif kind == "mse" and code.plain:
         limit = steps * code.largest
         found = _mse(rows, _uniform(limit, v0, low_slope), low_slope)
         text = _MSE.format(steps=limit, v0=v0, least=0 if low_slope is None else "-T")
@@ -60,7 +70,26 @@ def choose(
     largest = float(found.max(initial=0.0))
     neutral = largest if largest > 0 else 1.0
     dead = found <= DEAD * neutral
-    return Threshold(np.where(dead, neutral, found).astype(np.float32), text, int(dead.sum()))
+    return Threshold(np.where(dead, neutral, found).astype(np.float32), text, int(dead.sum()), unsettled)
+
+
+def _iterated(
+    kind: str, rows: Array, code: Code, steps: int, v0: float, low_slope: Array | None
+) -> tuple[Array, str, Array]:
+    """Thresholds, their definition, and which had converged."""
+    if kind == "ltb":
+        found, settled = local_balance(np.abs(rows) if low_slope is not None else rows)
+        return found, "local threshold balancing: theta += mean((z - theta) 1[z > theta]) from 0", settled
+    if low_slope is not None or not code.plain:
+        what = "an activation that is not zero below zero" if low_slope is not None else str(code)
+        raise error(
+            "bad-value",
+            f"`convert-snn`: threshold=gaussian has no rule for {what}",
+            help="use threshold=mse",
+        )
+    levels = steps * code.largest
+    found, settled = gaussian_fixed_point(rows.mean(1, dtype=np.float64), rows.std(1, dtype=np.float64), levels, v0)
+    return found, f"theta that fits max(z, 0) best with T={levels}, v0={v0:g}, for Gaussian currents", settled
 
 
 _MSE = (
@@ -123,6 +152,6 @@ def spike_counts(levels: Array, steps: int, v0: float, low_slope: Array | None) 
 def check_kind(kind: str) -> str:
     """A threshold rule's name, or a ValueError sentence."""
     found = PERCENTILE.fullmatch(kind)
-    if kind in ("mse", "max") or (found is not None and 0 < float(found.group(1)) <= 100):
+    if kind in ("mse", "max", "ltb", "gaussian") or (found is not None and 0 < float(found.group(1)) <= 100):
         return kind
-    raise ValueError(f"must be mse | max | p99.9 (any percentile), not {kind}")
+    raise ValueError(f"must be mse | max | p99.9 (any percentile) | ltb | gaussian, not {kind}")
