@@ -106,6 +106,10 @@ class Code(Record):
         """The number of steps of a window, where the code has only one."""
         return None
 
+    def least_steps(self) -> int:
+        """The shortest window in which a neuron can fire at all."""
+        return 1
+
     def default_steps(self) -> int | None:
         """The number of steps that suits the code, where there is one."""
         return self.fixed_steps()

@@ -63,6 +63,10 @@ class FirstSpike(Code):
         """The last step at which a neuron may begin to fire."""
         return steps - self.spikes_of_one
 
+    def least_steps(self) -> int:
+        """See Code: all spikes of a neuron lie in the window."""
+        return self.spikes_of_one
+
     def grain(self, steps: int) -> float:
         """See Code: no initial membrane rounds; the bar does."""
         return 0.0

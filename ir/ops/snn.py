@@ -87,6 +87,10 @@ def check_steps(op: Op, code: Any, steps: Any) -> None:
     fixed = code.fixed_steps()
     if fixed is not None and isinstance(steps, int) and steps != fixed:
         raise op.fail("time-mismatch", f"has spikes of {code} over {steps} steps", f"the code has {fixed} steps")
+    if isinstance(steps, int) and steps < code.least_steps():
+        raise op.fail(
+            "time-mismatch", f"has spikes of {code} over {steps} steps", f"it needs {code.least_steps()} at least"
+        )
 
 
 def spikes_of(op: Op, what: str, kind: Any) -> SpikesType:
