@@ -18,7 +18,9 @@ from ranvier.ir.rewriting import apply_rules
 from ranvier.ir.text.values import Word
 from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
+from ranvier.passes.calibration.synthesize import SOURCES, Synthesis
 from ranvier.passes.conversion.activations import Shape, pool_before_activation, shape_of
+from ranvier.passes.conversion.correct import Corrector
 from ranvier.passes.conversion.given import given_code, given_layer
 from ranvier.passes.conversion.network import Converter, Layer, Row
 from ranvier.passes.conversion.readout import MembraneReadout, check_readout
@@ -29,6 +31,7 @@ from ranvier.passes.simplify.dce import eliminate
 register_code(
     "not-converted", "A hidden activation has no spiking form under the options given; a conversion never skips one."
 )
+register_code("no-activity", "A layer is zero on all the calibration data, so that no threshold follows from it.")
 DEFAULT_STEPS = 32
 register_code("already-timed", "The module has values over time: it is a spiking network already.")
 
@@ -46,7 +49,7 @@ class ThresholdKind(Text):
 
     def describe(self) -> str:
         """See Kind."""
-        return "mse | max | p99.9 (any percentile)"
+        return "mse | max | p99.9 (any percentile) | ltb | gaussian"
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,23 @@ class ConvertSnn(Pass):
     input: Any = option(
         AnyOf(Enum("direct"), RecordOf("code")), "direct", "direct, or the code that inputs are encoded in"
     )
-    seed: int = option(Integer(0), 0, "seed of a random input code")
+    correct: str = option(
+        Enum("none", "light", "advanced"),
+        "none",
+        "after conversion, layer by layer: channel errors into biases; advanced: and neurons' errors into their v0",
+    )
+    samples: int = option(Integer(1), 128, "calibration samples that corrections are found on")
+    calibration: str = option(
+        Enum("data", *SOURCES), "data", "the data given, or samples made from the model: no real data is used"
+    )
+    seed: int = option(Integer(0), 0, "seed of a random input code, and of samples that are made")
     allow_unconverted: bool = option(Flag(), False, "leave activations without a spiking form real-valued")
     batch: int = option(Integer(1), 128, "samples run at once for calibration")
 
     def check(self) -> None:
-        """See Record."""
+        """See Record: what is made from the model needs no data."""
+        if self.calibration != "data":
+            object.__setattr__(self, "needs", ())
         check_code(self.code, self.schedule, self.steps)
         check_readout(self.readout, self.code, self.schedule, self.window)
         if self.reset == "hard" and (self.signed or self.code.signed):
@@ -96,17 +110,27 @@ class ConvertSnn(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
-        data = context.need_data(self.word)
         check_source(module)
+        if self.calibration == "data":
+            data = context.need_data(self.word)
+            described = describe_data(context, data)
+        else:
+            made = Synthesis(self.calibration, self.samples, seed=self.seed)
+            data, described = made.make(module, context), made.description
         log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
         context.rewrites.append(log)
         layers = self.layers(module, data, context)
+        few = [x[: self.samples] for x in data]
+        names = [op.result.name for op in layers] if self.correct != "none" else []
+        targets = dict(tapped(module, names, few, context.runtime, self.batch))
         outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
         converter = Converter(self, module, layers, self._input_ranges(data), outputs)
         rows = converter.build()
         eliminate(module)
+        if targets:
+            self._correct(module, few, targets, context)
         context.tables["coverage"] = [r.as_dict() for r in rows]
-        self._report(rows, describe_data(context, data), context)
+        self._report(rows, described, context)
 
     @property
     def window(self) -> int:
@@ -131,18 +155,53 @@ class ConvertSnn(Pass):
         """The neurons of activations: as facts give them, else with thresholds from the data."""
         found = [(op, s) for op in module.main.ops if (s := shape_of(module, op)) is not None]
         layers = {op: layer for op, s in found if (layer := given_layer(op, s, self.window)) is not None}
-        by_name = {op.result.name: (op, s) for op, s in found if op not in layers}
+        # a Gaussian fit is one of what goes into the activation, which may go into several
+        before = self.threshold == "gaussian"
+        by_name: dict[str, list[tuple[Op, Shape]]] = {}
+        for op, shape in found:
+            value = op.operands[0] if before else op.result
+            if op not in layers and value is not None:
+                by_name.setdefault(value.name, []).append((op, shape))
         for name, array in tapped(module, list(by_name), data, context.runtime, self.batch):
-            op, shape = by_name[name]
-            code = given_code(op, self.window) or self.code_for(shape)
-            axis = channel_axis(op.result) if self.per == "channel" else None
-            chosen = choose(
-                self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below
-            )
-            value_range = chosen.range if shape.high is None else np.minimum(chosen.range, np.float32(shape.high))
-            theta = (value_range / np.float32(code.reach)).astype(np.float32)
-            layers[op] = Layer(shape, code, theta, axis, chosen.definition, chosen.dead)
+            for op, shape in by_name[name]:
+                layers[op] = self._layer(op, shape, array, context)
         return layers
+
+    def _layer(self, op: Op, shape: Shape, array: np.ndarray[Any, Any], context: PassContext) -> Layer:
+        """The neuron of an activation, its threshold from `array`."""
+        code = given_code(op, self.window) or self.code_for(shape)
+        axis = channel_axis(op.result) if self.per == "channel" else None
+        if not ((array if self.threshold == "gaussian" else np.abs(array)) > 0).any():
+            raise error(
+                "no-activity",
+                f"`convert-snn`: %{op.result.name} is zero on all the calibration data: no threshold follows from it",
+                where=describe(op.location),
+                help="calibrate on data like the training data, or remove the layer",
+            )
+        chosen = choose(self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below)
+        if chosen.unsettled:
+            context.note(
+                f"threshold={self.threshold} of %{op.result.name} has not converged for {chosen.unsettled} of "
+                f"{chosen.range.size} thresholds"
+            )
+        value_range = chosen.range if shape.high is None else np.minimum(chosen.range, np.float32(shape.high))
+        theta = (value_range / np.float32(code.reach)).astype(np.float32)
+        return Layer(shape, code, theta, axis, chosen.definition, chosen.dead)
+
+    def _correct(
+        self, module: Module, data: list[np.ndarray[Any, Any]], targets: dict[str, Any], context: PassContext
+    ) -> None:
+        corrector = Corrector(module, context, data, targets, self.correct == "advanced", self.batch)
+        found = corrector.run()
+        context.tables["corrections"] = [
+            {"activation": f"%{name}", "error before": before, "error after": after} for name, before, after in found
+        ]
+        before, after = (float(np.mean([row[i] for row in found])) for i in (1, 2))
+        what = "biases and initial membranes" if self.correct == "advanced" else "biases"
+        context.note(
+            f"{what} corrected layer by layer on {len(data[0])} samples: mean relative square error of a layer, given "
+            f"the corrected layers before it, {before:.3g} -> {after:.3g}"
+        )
 
     def _input_ranges(self, data: Sequence[np.ndarray[Any, Any]]) -> list[tuple[float, bool]]:
         return [(float(np.abs(x).max(initial=0.0)) or 1.0, bool((np.asarray(x) < 0).any())) for x in data]
@@ -184,7 +243,9 @@ def check_code(code: Code, schedule: Schedule, steps: int | None) -> None:
         help = "use schedule=layer_sync or early_fire(start=..)"
         raise error("bad-value", f"`convert-snn`: {code.word} needs its whole window before it fires", help=help)
     if code.needs_stepwise and not stepwise:
-        raise error("bad-value", f"`convert-snn`: {code.word} needs its input step by step", help="use schedule=stepwise")
+        raise error(
+            "bad-value", f"`convert-snn`: {code.word} needs its input step by step", help="use schedule=stepwise"
+        )
     fixed = code.fixed_steps()
     if fixed is not None and steps not in (None, fixed):
         raise error("bad-value", f"`convert-snn`: {code.word} has {fixed} steps, not {steps}", help="leave steps out")
