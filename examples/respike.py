@@ -216,7 +216,7 @@ def clips(images: Array, digits: Array, frames: int, seed: int = 0) -> tuple[Arr
     return out, (4 * (digits >= 5) + direction).astype(np.int64)
 
 
-def trained(r: ReSpike, x: Array, y: Array, epochs: int = 10) -> dict[str, Array]:
+def trained(r: ReSpike, x: Array, y: Array, epochs: int = 16) -> dict[str, Array]:
     """Weights, trained through both branches at once: surrogate gradients where there are spikes."""
     source = network(ReSpike(r.keys, r.group, r.hold, r.channels, gate_code=None), objective=True)
     names = [n for n in source.resources if n.endswith((".weight", ".bias"))]
@@ -228,10 +228,10 @@ def main() -> None:
     """Train, compile, evaluate."""
     found = np.load(Path(__file__).with_name("digits.npz"))
     r = ReSpike()
-    parts = [clips(found["x"][:1347], found["y"][:1347], r.frames, seed) for seed in (0, 1)]
+    parts = [clips(found["x"][:1347], found["y"][:1347], r.frames, seed) for seed in (0, 1, 2)]
     weights = trained(r, *(np.concatenate(p) for p in zip(*parts, strict=True)))
     executable = rv.compile(network(r, weights))
-    x, y = clips(found["x"][1347:], found["y"][1347:], r.frames, seed=2)
+    x, y = clips(found["x"][1347:], found["y"][1347:], r.frames, seed=3)
     print(executable.evaluate(x, y))
 
 

@@ -65,10 +65,10 @@ def surrogate(
 def _place(net: Module, activation: Value, layer: Layer, steps: int, v0: float, trainable: bool, by: str) -> Neuron:
     op, name = activation.op, activation.name
     assert op is not None
-    if layer.shape.below is not None and not np.all(layer.shape.below == 1):
+    if layer.code.activation or (layer.shape.below is not None and not np.all(layer.shape.below == 1)):
         raise error(
             "unsupported",
-            f"{op!r} has a slope below zero: its neuron has no surrogate here",
+            f"{op!r} is neither a ReLU nor a clip: its neuron has no surrogate here",
             where=describe(op.location),
             help="replace it by ReLU, or convert without training",
         )

@@ -126,16 +126,16 @@ def test_moving_digits_take_both_branches() -> None:
     e = example()
     r = e.ReSpike(hold=1)
     x, y = digits()
-    parts = [e.clips(x[:TRAIN], y[:TRAIN], r.frames, seed) for seed in (0, 1)]
+    parts = [e.clips(x[:TRAIN], y[:TRAIN], r.frames, seed) for seed in (0, 1, 2)]
     weights = e.trained(r, *(np.concatenate(p) for p in zip(*parts, strict=True)))
-    clips, labels = e.clips(x[TRAIN:], y[TRAIN:], r.frames, seed=2)
+    clips, labels = e.clips(x[TRAIN:], y[TRAIN:], r.frames, seed=3)
 
     def right(r: Any, **changed: Array) -> float:
         logits = TorchRuntime().run(e.network(r, {**weights, **changed}), [clips]).outputs[0]
         return float((logits.argmax(1) == labels).mean())
 
     whole = right(r)
-    assert whole >= 0.8
+    assert whole >= 0.85
     assert right(r, **{"move_vote.weight": np.zeros((8, 256), np.float32)}) <= 0.45
     assert right(r, **{"key_vote.weight": np.zeros((8, 256), np.float32)}) <= whole - 0.05
     assert abs(right(replace(r, gate_code=None)) - whole) <= 0.02
