@@ -64,8 +64,8 @@ class Synthesis:
         return f"{self.count} synthetic samples ({how[self.method]}{steps}, seed {self.seed}); no real data was used"
 
     def _noise(self, arg: Value, rng: np.random.Generator) -> Array:
-        shape = arg.type.shape[1:]
-        if not arg.type.elem.is_float or not all(isinstance(d, int) for d in shape):
+        shape = [d for d in arg.type.shape[1:] if isinstance(d, int)]
+        if not arg.type.elem.is_float or len(shape) != arg.type.rank - 1:
             raise error(
                 "no-synthesis",
                 f"input %{arg.name} is {arg.type}: only real inputs of fixed size are made",

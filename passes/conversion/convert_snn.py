@@ -91,7 +91,11 @@ class ConvertSnn(Pass):
         "none",
         "after conversion, layer by layer: channel errors into biases; advanced: and neurons' errors into their v0",
     )
-    samples: int = option(Integer(1), 128, "calibration samples that corrections are found on")
+    samples: int | None = option(
+        Optional(Integer(1)),
+        None,
+        "samples that corrections are found on; none means 1024 / T, 16 to 128. Also how many are made (128)",
+    )
     calibration: str = option(
         Enum("data", *SOURCES), "data", "the data given, or samples made from the model: no real data is used"
     )
@@ -115,12 +119,12 @@ class ConvertSnn(Pass):
             data = context.need_data(self.word)
             described = describe_data(context, data)
         else:
-            made = Synthesis(self.calibration, self.samples, seed=self.seed)
+            made = Synthesis(self.calibration, self.samples or 128, seed=self.seed)
             data, described = made.make(module, context), made.description
         log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
         context.rewrites.append(log)
         layers = self.layers(module, data, context)
-        few = [x[: self.samples] for x in data]
+        few = [x[: self.samples or min(128, max(16, 1024 // self.window))] for x in data]
         names = [op.result.name for op in layers] if self.correct != "none" else []
         targets = dict(tapped(module, names, few, context.runtime, self.batch))
         outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
