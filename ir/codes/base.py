@@ -198,11 +198,6 @@ class Code(Record):
         return values.sum(0) / steps
 
     # -- noise -----------------------------------------------------------------------------------------------------
-    def join(self, xp: Any, before: Any, spikes: Any) -> Any:
-        """What a step carries on which `spikes` fall beside those that are there: their sum, cut to the alphabet."""
-        lo, hi = self.alphabet()
-        return xp.clip(before + spikes, lo, hi)
-
     def after_deletion(self, p: float) -> float | None:
         """The expected value of spikes of which each event is lost with probability p, over the value without loss.
 
@@ -212,11 +207,16 @@ class Code(Record):
         return None if self.psp_class == "history" else 1.0 - p
 
     def after_shift(self, t: int, shift: int, steps: int) -> float | None:
-        """What a spike of step t is worth that arrives `shift` steps later, over its worth at t; None as above."""
+        """What a spike of step t is worth that arrives `shift` steps later, over its worth at t; None as above.
+
+        Nothing outside of the window.
+        """
         if self.psp_class == "history":
             return None
-        one, at = np.ones(()), min(max(t + shift, 0), steps - 1)
-        moved, here = (float(self.psp_step(np, self.psp_init(np, one), one, s, steps)[1]) for s in (at, t))
+        if not 0 <= t + shift < steps:
+            return 0.0
+        one = np.ones(())
+        moved, here = (float(self.psp_step(np, None, one, s, steps)[1]) for s in (t + shift, t))
         return moved / here
 
     def error_bound(self, steps: int) -> float:

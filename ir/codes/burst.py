@@ -70,7 +70,7 @@ class Burst(Code):
 
     def after_shift(self, t: int, shift: int, steps: int) -> float | None:
         """See Code."""
-        return 1.0 if self.beta == 1 else None
+        return float(0 <= t + shift < steps) if self.beta == 1 else None
 
     def error_bound(self, steps: int) -> float:
         """See Code: what may be left on the membrane is less than the largest spike."""

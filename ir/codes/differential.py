@@ -60,7 +60,7 @@ class Differential(Code):
 
     def after_shift(self, t: int, shift: int, steps: int) -> float | None:
         """See Code."""
-        return (t + 1) / (min(max(t + shift, 0), steps - 1) + 1)
+        return (t + 1) / (t + shift + 1) if 0 <= t + shift < steps else 0.0
 
     def error_bound(self, steps: int) -> float:
         """See Code."""

@@ -92,13 +92,6 @@ class MultiThreshold(Code):
         """See Code."""
         return None, spikes if self.rule == "hmt" else self._worth(xp, spikes)
 
-    def join(self, xp: Any, before: Any, spikes: Any) -> Any:
-        """See Code: sizes of the nearest rule are no counts, so the larger spike stays."""
-        if self.rule == "hmt":
-            return super().join(xp, before, spikes)
-        stays = (before != 0) & ((spikes == 0) | (xp.abs(before) <= xp.abs(spikes)))
-        return xp.where(stays, before, spikes)
-
     def error_bound(self, steps: int) -> float:
         """See Code: half the least spike over the window, or a third of the least size that fires."""
         return 0.5 / steps if self.rule == "hmt" else 0.75 * 2.0 ** (1 - self.levels)

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.ir.core import Op
 from ranvier.ir.ops.snn import check_offset, spikes_of
 from ranvier.ir.schema import integer, operand, optional, real, text
 from ranvier.ir.timing import StatefulOp
-from ranvier.ir.types import SpikesType, Type
+from ranvier.ir.types import Type
 
 # Uniform numbers are multiples of this (ranvier.ir.rng).
 GRAIN = 2.0**-24
@@ -43,12 +42,12 @@ class Noise(StatefulOp, name="snn.noise"):
     """Spikes that were lost or shifted: each spike event is lost with probability `deletion` and, if not, comes
     r = trunc(N(0, jitter)) steps later (earlier where r < 0).
 
-    An event is all that a neuron sends in one step, so a count of several spikes is lost or shifted whole. A spike
-    cannot leave its window: one that would is taken at the window's first or last step. What meets at one step is
-    joined as the code says (`Code.join`): counts add up to the largest that the alphabet holds, so that two binary
-    spikes are one. Without jitter the op works step by step, with jitter on the whole window.
-    Draws are keyed by (seed, key, trial, sample, step, element); whether a spike is lost does not depend on `jitter`.
-    Source: Park, Lee, Yoon, DAC 2021.
+    An event is all that a neuron sends in one step, so a count of several spikes is lost or shifted whole. What would
+    arrive before the first or after the last step of the window is lost. A step carries one event: one that arrives
+    where another one, sent before, is already waits for the next free step. So the alphabet holds, and events never
+    add up or merge. Without jitter the op works step by step, with jitter on the whole window.
+    Draws are keyed by (seed, key, trial, sample, step, element); whether deletion takes a spike does not depend on
+    `jitter`. Source: Park, Lee, Yoon, DAC 2021, where shifts go without end and decoded values of all add up.
     """
 
     draws = True
@@ -93,21 +92,31 @@ class Noise(StatefulOp, name="snn.noise"):
 
     def window(self, moments: Sequence[Any], x: Any, offset: Any) -> Any:
         """See StatefulOp: [T, ...] with jitter."""
-        code = code_of(self)
         first, bars = shift_bars(self.jitter)
-        out = np.zeros(x.shape, np.float32)
+        sent = x.reshape(len(x), -1)
+        out, taken = np.zeros_like(sent), np.zeros(sent.shape, np.bool_)
         for t, moment in enumerate(moments):
             # two numbers an element: the first half of a sample's numbers are those of an op without jitter
             u = moment.draw(self.seed, self.key, (x.shape[1], 2, *x.shape[2:]))
-            spikes = np.where(u[:, 0] < bar_of(self.deletion), np.float32(0), x[t].astype(np.float32))
-            at = np.clip(t + first + np.searchsorted(bars, u[:, 1], side="right"), 0, len(x) - 1)[None]
-            joined = code.join(np, np.take_along_axis(out, at, 0)[0], spikes)
-            np.put_along_axis(out, at, joined[None], 0)
-        return out
+            kept, late = (u[:, i].reshape(-1) for i in range(2))
+            places = np.flatnonzero((sent[t] != 0) & (kept >= bar_of(self.deletion)))
+            arrival = t + first + np.searchsorted(bars, late[places], side="right")
+            arrival, places = settle(taken, arrival, places)
+            out[arrival, places] = sent[t][places]
+        return out.reshape(x.shape)
 
 
-def code_of(op: Op) -> Any:
-    """The code of the spikes that a noise op takes."""
-    kind = op.arguments[0].type
-    assert isinstance(kind, SpikesType)
-    return kind.code
+def settle(taken: Any, arrival: Any, places: Any) -> tuple[Any, Any]:
+    """The steps at which events get through, and the places of those that do; marks them in `taken`, [T, places].
+
+    Works on arrays of any library. `arrival` may lie outside of the window; no two events have one place.
+    """
+    inside = (arrival >= 0) & (arrival < len(taken))
+    while True:
+        arrival, places = arrival[inside], places[inside]
+        busy = taken[arrival, places]
+        if not busy.any():
+            taken[arrival, places] = True
+            return arrival, places
+        arrival = arrival + busy
+        inside = arrival < len(taken)

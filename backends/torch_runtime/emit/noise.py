@@ -12,10 +12,9 @@ import torch
 
 from ranvier.backends.torch_runtime.emit.registry import pure, stepped
 from ranvier.backends.torch_runtime.emit.state import kernel_lines
-from ranvier.backends.torch_runtime.namespace import xp
 from ranvier.backends.torch_runtime.samplewise import leads, rule
 from ranvier.ir.core import Op
-from ranvier.ir.ops.noise import bar_of, code_of, shift_bars
+from ranvier.ir.ops.noise import bar_of, settle, shift_bars
 from ranvier.ir.rng import uniform_at
 from ranvier.ir.types import Dim
 
@@ -29,7 +28,6 @@ class Noise:
         self.deletion, self.jitter, self.seed, self.key = (
             op.attributes[n] for n in ("deletion", "jitter", "seed", "key")
         )
-        self.code = code_of(op)
 
     def start(self, run: Any, steps: int, *args: Any) -> Any:
         """See Kernel."""
@@ -54,22 +52,34 @@ class Noise:
         """[T, ...] with jitter."""
         first, edges = shift_bars(self.jitter)
         bars = torch.tensor(edges, dtype=torch.float32, device=x.device)
-        out = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+        sent = x.reshape(len(x), -1)
+        out, taken = torch.zeros_like(sent), torch.zeros(sent.shape, dtype=torch.bool, device=x.device)
         for t in range(len(x)):
-            if x.requires_grad:
-                u = run.draw(self.seed, self.key, t, (x.shape[1], 2, *x.shape[2:]))
-                at = self._arrival(u[:, 1].contiguous(), t, len(x), first, bars).unsqueeze(0)
-                joined = self.code.join(xp, out.gather(0, at)[0], self._kept(u[:, 0], x[t]))
-                out = out.scatter(0, at, joined.unsqueeze(0))
-                continue
-            places, elements = _events(x[t])
-            if self.deletion:
-                kept = self._draw(run, t, places[0], elements) >= bar_of(self.deletion)
-                places, elements = tuple(i[kept] for i in places), elements[kept]
-            u = self._draw(run, t, places[0], elements + prod(x.shape[2:]))
-            index = (self._arrival(u, t, len(x), first, bars), *places)
-            out[index] = self.code.join(xp, out[index], x[t][places])
-        return out
+            grad = x.requires_grad
+            places = torch.arange(sent.shape[1], device=x.device) if grad else sent[t].nonzero()[:, 0]
+            places, arrival = self._shifted(run, t, x.shape[1:], places, bars)
+            arrival += t + first
+            if grad:  # where no spike is one might have been: nothing arrives there, but a gradient goes back
+                silent = (sent[t].detach()[places] == 0) & (arrival >= 0) & (arrival < len(x))
+                at = arrival[silent], places[silent]
+                out = out.index_put(at, sent[t][at[1]], accumulate=True)
+                spiking = sent[t].detach()[places] != 0
+                places, arrival = places[spiking], arrival[spiking]
+            arrival, places = settle(taken, arrival, places)
+            values = sent[t][places]
+            if grad:
+                out = out.index_put((arrival, places), values, accumulate=True)
+            else:
+                out[arrival, places] = values
+        return out.reshape(x.shape)
+
+    def _shifted(self, run: Any, t: int, shape: Any, places: Tensor, bars: Tensor) -> tuple[Tensor, Tensor]:
+        """The places of those events of a step that are not lost, and how many bars each one's number has reached."""
+        size = prod(shape[1:])
+        if self.deletion:
+            places = places[self._draw(run, t, places // size, places % size) >= bar_of(self.deletion)]
+        u = self._draw(run, t, places // size, places % size + size)
+        return places, torch.searchsorted(bars, u, right=True)
 
     def _kept(self, u: Tensor, x: Tensor) -> Tensor:
         return torch.where(u < bar_of(self.deletion), torch.zeros_like(x), x)
@@ -77,9 +87,6 @@ class Noise:
     def _draw(self, run: Any, t: int, samples: Tensor, elements: Tensor) -> Tensor:
         ids = run.sample_ids[samples]
         return uniform_at(torch, self.seed, self.key, run.trial, ids, t, elements)  # type: ignore[no-any-return]
-
-    def _arrival(self, u: Tensor, t: int, steps: int, first: int, bars: Tensor) -> Tensor:
-        return (t + first + torch.searchsorted(bars, u, right=True)).clamp(0, steps - 1)
 
 
 def _events(x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
