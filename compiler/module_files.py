@@ -21,26 +21,24 @@ def write_module(module: Module, path: str | Path, *, locations: bool = True) ->
     """
     text_path = Path(path)
     weights = text_path.with_suffix(".safetensors")
-    beside, arrays = arrays_beside(module, weights.name)
-    written = [text_path]
-    if arrays:
-        with whole_file(weights) as temporary:
-            save_arrays(arrays, temporary)
-        written.append(weights)
-    with whole_file(text_path) as temporary:
-        temporary.write_text(print_module(beside, locations=locations), encoding="utf-8")
-    return written
+    beside, arrays = arrays_beside(module, weights)
+    with whole_file(text_path) as text:
+        text.write_text(print_module(beside, locations=locations), encoding="utf-8")
+        if arrays:  # they are in place before the text that names them is
+            with whole_file(weights) as temporary:
+                save_arrays(arrays, temporary)
+    return [text_path, weights] if arrays else [text_path]
 
 
-def arrays_beside(module: Module, file: str) -> tuple[Module, dict[str, Array]]:
-    """The same module with its arrays in `file`, and these arrays by name; what fits in the text stays there."""
+def arrays_beside(module: Module, weights: Path) -> tuple[Module, dict[str, Array]]:
+    """The same module with its arrays in a file, and these arrays by name; what fits in the text stays there."""
     out = module.clone()
     arrays: dict[str, Array] = {}
     for name, resource in module.resources.items():
         if resource.splat is not None or resource.inline or not resource.available:
             continue
         arrays[name] = np.ascontiguousarray(resource.array)
-        origin = Origin(file, name)
+        origin = Origin(weights.name, name, folder=str(weights.parent.resolve()))
         out.resources[name] = Resource(resource.type, resource.array, origin=origin, name=name, facts=resource.facts)
     return out, arrays
 

@@ -6,7 +6,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,22 @@ INLINE = 16
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an array lies: a safetensors file and key (or another file and a byte range)."""
+    """Where an array lies: a safetensors file and key (or another file and a byte range).
+
+    `folder` is where a relative file is to be looked for; it is not printed, and unknown ("") for text that comes from
+    nowhere.
+    """
 
     file: str
     key: str = ""
     offset: int = 0
     length: int = 0
+    folder: str = ""
+
+    def same(self, other: Origin) -> bool:
+        """Whether both name one place; where a folder is unknown, the name of the file has to do."""
+        known = self.folder == other.folder or not (self.folder and other.folder)
+        return known and replace(self, folder="") == replace(other, folder="")
 
 
 class Resource:
@@ -120,7 +130,7 @@ class Resource:
             return self.splat == other.splat or (self.splat != self.splat and other.splat != other.splat)
         if self._array is not None and self._array is other._array:
             return True
-        if self.origin is not None and self.origin == other.origin:
+        if self.origin is not None and other.origin is not None and self.origin.same(other.origin):
             return True
         if not (self.identified and other.identified):
             return self.identified == other.identified

@@ -71,14 +71,16 @@ class Place:
             raise error("missing-file", f"{text} names a stage of no artifact", help=f"write artifact{ARTIFACT}{text}")
         return Place(file or (other.file if other is not None else ""), stage)
 
-    def listing(self, *, locations: bool = False) -> str:
+    def listing(self, *, locations: bool = False, digests: bool = False) -> str:
         """The text of the module (of an artifact's last module), or of the stage; raises RanvierError."""
         from ranvier.ir.text.printer import print_module
 
         if self.stage is None:
-            return print_module(read_model(self.file), locations=locations)
+            return print_module(read_model(self.file), locations=locations, digests=digests)
         found = stage_of(read_artifact(self.file), self.stage)
-        return found.listing if found.module is None else print_module(found.module, locations=locations)
+        if found.module is None:
+            return found.listing
+        return print_module(found.module, locations=locations, digests=digests)
 
     def __str__(self) -> str:
         return self.file + ("" if self.stage is None else f":{self.stage}")

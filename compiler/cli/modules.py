@@ -133,7 +133,7 @@ def diff_files(first: str, second: str) -> int:
 
     a = Place.read(first)
     b = Place.read(second, a)
-    lines = list(unified(a.listing(), b.listing(), (str(a), str(b))))
+    lines = list(unified(a.listing(digests=True), b.listing(digests=True), (str(a), str(b))))
     if not lines:
         tell("no difference")
         return 0

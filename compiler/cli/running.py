@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ def build_recipe_file(recipe: Path, report: Path | None, folder: Path | None) ->
         write_report(results, report)
         emit(f"\nwrote {report}: every stage of every build, with what each pass changed")
     if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
         for result, path in zip(results, artifact_paths(folder, recipe.stem, results), strict=True):
             result.executable.save(path)
             emit(f"wrote {path} ({path.stat().st_size:,} bytes)")
@@ -61,10 +63,9 @@ def _check_places(report: Path | None, folder: Path | None) -> None:
             raise error(
                 "cannot-write", f"{folder} is a file", help="--save takes a folder, one .rvx a build goes there"
             )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as why:
-            raise error("cannot-write", f"cannot make the folder {folder}: {why.strerror}") from None
+        above = next((p for p in (folder, *folder.absolute().parents) if p.exists()), folder)
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise error("cannot-write", f"cannot make the folder {folder}", help=f"{above} is no folder to write into")
     if report is not None and not report.parent.is_dir():
         help = f"make it first: mkdir -p {report.parent}"
         raise error("cannot-write", f"there is no folder {report.parent} for the report", help=help)

@@ -69,7 +69,8 @@ class ConstantReader:
             return made
         if "file" not in call.fields:
             return Resource(kind, digest=None if digest is None else str(digest), name=name)
-        origin = Origin(**{k: v for k, v in call.fields.items() if k != "sha256"})
+        place = "" if self.folder is None else str(self.folder.resolve())
+        origin = Origin(**{k: v for k, v in call.fields.items() if k != "sha256"}, folder=place)
         return Resource(kind, load=self._loader(origin), origin=origin, name=name)
 
     def _loader(self, origin: Origin) -> Any:

@@ -11,14 +11,13 @@ resources { $w = blob(tensor<16x3x3x3xf32>, sha256="...") }
 
 from __future__ import annotations
 
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.elements import Affine, Elem, quant_call
 from ranvier.ir.facts import Fact
 from ranvier.ir.fields import REQUIRED
-from ranvier.ir.resources import Resource
+from ranvier.ir.resources import INLINE, Resource
 from ranvier.ir.schema import Attribute
 from ranvier.ir.text.values import NAME, Call, format_value
 from ranvier.ir.types import SpikesType, Type, format_shape
@@ -27,9 +26,12 @@ VERSION = "v1"
 LONG = 8
 
 
-def print_module(module: Module, *, locations: bool = False) -> str:
-    """The text of a module; `parse_module` gives an equal one back (locations do not count)."""
-    return _Printer(locations).module(module)
+def print_module(module: Module, *, locations: bool = False, digests: bool = False) -> str:
+    """The text of a module; `parse_module` gives an equal one back (locations do not count).
+
+    With `digests`, arrays are named by their content instead of the file that holds them: for comparing texts.
+    """
+    return _Printer(locations, digests).module(module)
 
 
 def print_graph(graph: Graph, *, locations: bool = False) -> str:
@@ -38,8 +40,8 @@ def print_graph(graph: Graph, *, locations: bool = False) -> str:
 
 
 class _Printer:
-    def __init__(self, locations: bool):
-        self.locations = locations
+    def __init__(self, locations: bool, digests: bool = False):
+        self.locations, self.digests = locations, digests
         self.aliases: dict[str, str] = {}
         self.types: dict[Type, str] = {}
         self.defaults: dict[Attribute[Any], Any] = {}
@@ -155,12 +157,12 @@ class _Printer:
         name = f"${resource.name}"
         if resource.splat is not None:
             return f"{name} = splat({kind}, {format_value(resource.splat)}){suffix}"
-        if resource.inline:
+        if resource.inline or (self.digests and resource.available and resource.size <= INLINE):
             numbers = tuple(resource.array.ravel().tolist())
             return f"{name} = dense({kind}, [{', '.join(map(format_value, numbers))}]){suffix}"
-        if resource.origin is not None:
+        if resource.origin is not None and not self.digests:
             origin = resource.origin
-            fields = {f.name: getattr(origin, f.name) for f in dataclass_fields(origin) if getattr(origin, f.name)}
+            fields = {f: getattr(origin, f) for f in ("file", "key", "offset", "length") if getattr(origin, f)}
             return f"{name} = blob({kind}, {', '.join(f'{k}={format_value(v)}' for k, v in fields.items())}){suffix}"
         if not resource.identified:
             return f"{name} = blob({kind}){suffix}"

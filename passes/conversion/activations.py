@@ -10,6 +10,8 @@ import numpy as np
 from ranvier.ir.core import Module, Op, Value
 from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
 from ranvier.ir.ops.pool import MaxPool
+from ranvier.ir.ops.reduce import Max
+from ranvier.ir.ops.shape import Reshape
 from ranvier.ir.rewriting import Match, op, rewrite, var
 
 
@@ -46,6 +48,18 @@ def shape_of(module: Module, activation: Op) -> Shape | None:
 _MONOTONE = (Relu, Clip, LeakyRelu)
 
 
+@rewrite("max(x, [2, 3, ...]) => max_pool(x) over all positions", op(Max, var("x"), bind="max"))
+def global_max_pool(r: Match) -> Value:
+    """A global max-pool, however it is written, so that it goes before the neuron like every other."""
+    reduce, kind = r.op("max"), r["x"].type
+    r.require(kind.rank > 2, "{x} has no positions")
+    r.require(reduce.axes_in(kind.rank) == tuple(range(2, kind.rank)), "other axes than the positions are reduced")
+    r.require(all(isinstance(d, int) for d in kind.shape[2:]), "the positions of {x} are not counted")
+    pooled = r.new(MaxPool, r["x"], kernel=kind.shape[2:])
+    out: Value = pooled if reduce.keep else r.new(Reshape, pooled, shape=r.root.result.type.shape)
+    return out
+
+
 @rewrite(
     "max_pool(f(x)) => f(max_pool(x)), f not decreasing", op(MaxPool, op(_MONOTONE, var("x"), bind="f"), bind="pool")
 )
@@ -56,3 +70,6 @@ def pool_before_activation(r: Match) -> Value:
     pooled = r.new(MaxPool, r["x"], name=f"{r.root.result.name}.in", **r.op("pool").attributes)
     out: Value = r.new(type(f), pooled, **f.attributes)
     return out
+
+
+POOLING = (global_max_pool, pool_before_activation)

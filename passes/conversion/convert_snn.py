@@ -19,7 +19,7 @@ from ranvier.ir.text.values import Word
 from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
 from ranvier.passes.calibration.synthesize import SOURCES, Synthesis
-from ranvier.passes.conversion.activations import Shape, pool_before_activation, shape_of
+from ranvier.passes.conversion.activations import POOLING, Shape, shape_of
 from ranvier.passes.conversion.correct import Corrector
 from ranvier.passes.conversion.given import given_code, given_layer
 from ranvier.passes.conversion.network import Converter, Layer, Row
@@ -121,7 +121,7 @@ class ConvertSnn(Pass):
         else:
             made = Synthesis(self.calibration, self.samples or 128, seed=self.seed)
             data, described = made.make(module, context), made.description
-        log = apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word)
+        log = apply_rules(module, (*activation_forms.RULES, *POOLING), self.word)
         context.rewrites.append(log)
         layers = self.layers(module, data, context)
         few = [x[: self.samples or min(128, max(16, 1024 // self.window))] for x in data]

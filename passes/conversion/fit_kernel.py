@@ -17,7 +17,7 @@ from ranvier.ir.fields import Enum, Integer, Real, option
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.rewriting import apply_rules
 from ranvier.passes.calibration.statistics import channel_axis, describe_data, rows_of, tapped
-from ranvier.passes.conversion.activations import pool_before_activation, shape_of
+from ranvier.passes.conversion.activations import POOLING, shape_of
 from ranvier.passes.conversion.convert_snn import ThresholdKind, check_source
 from ranvier.passes.conversion.thresholds import choose
 from ranvier.passes.simplify import activation_forms
@@ -59,7 +59,7 @@ class FitTtfsKernel(Pass):
         """See Pass."""
         data = context.need_data(self.word)
         check_source(module)
-        context.rewrites.append(apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word))
+        context.rewrites.append(apply_rules(module, (*activation_forms.RULES, *POOLING), self.word))
         found = {op.result.name: op for op in module.main.ops if shape_of(module, op) is not None}
         if not found:
             raise error("bad-value", f"`{self.word}`: the network has no activation that a neuron stands for")

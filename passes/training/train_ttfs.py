@@ -18,7 +18,7 @@ from ranvier.ir.interfaces import Optimizer, Pass, PassContext
 from ranvier.ir.ops.loss import CrossEntropy, Mse
 from ranvier.ir.rewriting import apply_rules
 from ranvier.ir.types import TensorType
-from ranvier.passes.conversion.activations import pool_before_activation
+from ranvier.passes.conversion.activations import POOLING
 from ranvier.passes.conversion.convert_snn import ConvertSnn, ThresholdKind, check_source
 from ranvier.passes.simplify import activation_forms
 from ranvier.passes.training.surrogate import Surrogate, losses, relax, surrogate, weights
@@ -77,7 +77,7 @@ class TrainTtfs(Pass):
         data = context.need_data(self.word)
         check_source(module)
         labels = self._target(module, data, context)
-        context.rewrites.append(apply_rules(module, (*activation_forms.RULES, pool_before_activation), self.word))
+        context.rewrites.append(apply_rules(module, (*activation_forms.RULES, *POOLING), self.word))
         layers = self.conversion.layers(module, data, context)
         if not layers:
             raise error("bad-value", f"`{self.word}`: the network has no activation that a neuron stands for")

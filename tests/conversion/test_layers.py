@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import ranvier as rv
 from ranvier.ir.codes import LayerSync, Rate, Stepwise
 from ranvier.ir.core import Module, Value
 from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
@@ -318,3 +321,16 @@ def test_a_network_of_one_relu_at_its_end() -> None:
     assert len(neurons(snn)) == 1
     assert isinstance(ann.main.outputs[0].op, Relu)
     assert closeness(ann, snn, x) < 0.02
+
+
+def test_a_global_max_pool_goes_before_the_neuron() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    ).eval()  # fmt: skip
+    x = np.random.default_rng(0).random((16, 1, 8, 8), np.float32)
+    exe = rv.compile(net, "convert-snn{signed=true steps=64 schedule=stepwise}", data=x, example=x[:2])
+    names = [op.name for op in exe.module.main.ops]
+    assert names.index("nn.max_pool") < names.index("snn.neuron")
+    with torch.no_grad():
+        want = net(torch.from_numpy(x)).numpy()
+    assert np.abs(exe(x) - want).max() <= 0.03
