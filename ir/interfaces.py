@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -27,13 +28,33 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`sgd` or `adam` with a learning rate; what a runtime does not offer it refuses by name."""
+    """`sgd` or `adam` with a learning rate; what a runtime does not offer it refuses by name.
+
+    Raises RanvierError (bad-value) for a number out of its range: `lr` is positive, `momentum` and `betas` are at least
+    0 and less than 1, `weight_decay` is at least 0.
+    """
 
     name: str = "adam"
     lr: float = 1e-3
     momentum: float = 0.0
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        check_number(self.lr, "lr", lambda x: x > 0, "greater than 0", "1e-3 is a usual start")
+        check_number(self.momentum, "momentum", lambda x: 0 <= x < 1, "at least 0 and less than 1", "0.9 is usual")
+        check_number(self.weight_decay, "weight_decay", lambda x: x >= 0, "at least 0", "0 leaves it out")
+        if not isinstance(self.betas, Sequence) or len(self.betas) != 2:
+            raise error("bad-value", f"betas must be two numbers, not {self.betas!r}", where="betas=")
+        for beta in self.betas:
+            check_number(beta, "betas", lambda x: 0 <= x < 1, "at least 0 and less than 1", "(0.9, 0.999) is usual")
+
+
+def check_number(x: Any, name: str, holds: Callable[[float], bool], range: str, help: str) -> None:
+    """Raise RanvierError (bad-value) unless x is a finite number for which `holds` is true."""
+    real = isinstance(x, int | float | np.integer | np.floating) and not isinstance(x, bool)
+    if not real or not math.isfinite(x) or not holds(x):
+        raise error("bad-value", f"{name} must be a number {range}, not {x!r}", where=f"{name}=", help=help)
 
 
 @runtime_checkable

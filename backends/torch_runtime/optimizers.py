@@ -6,10 +6,12 @@ with epsilon 1e-8.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import torch
 
+from ranvier.ir.diagnostics import error, suggest
 from ranvier.ir.interfaces import Optimizer
 
 Tensor = torch.Tensor
@@ -56,3 +58,20 @@ def adam(leaves: Sequence[Tensor], o: Optimizer) -> Step:
 
 
 OPTIMIZERS: dict[str, Callable[[Sequence[Tensor], Optimizer], Step]] = {"sgd": sgd, "adam": adam}
+
+OPTIONS = {"sgd": ("lr", "momentum", "weight_decay"), "adam": ("lr", "betas", "weight_decay")}
+REMEDIES = {
+    "momentum": "the first of betas= is Adam's momentum; or take `sgd`",
+    "betas": "SGD has momentum=; or take `adam`",
+}
+
+
+def check_optimizer(o: Optimizer) -> None:
+    """Raise RanvierError for an optimizer that is not offered, and for an option that it would ignore."""
+    if o.name not in OPTIMIZERS:
+        raise error("unknown-name", f"no optimizer is called {o.name!r}", help=suggest(o.name, OPTIMIZERS))
+    for field in dataclasses.fields(o):
+        ignored = field.name not in ("name", *OPTIONS[o.name])
+        if ignored and getattr(o, field.name) != field.default:
+            message = f"optimizer `{o.name}` has no option {field.name!r}"
+            raise error("unknown-option", message, where=f"{field.name}=", help=REMEDIES[field.name])

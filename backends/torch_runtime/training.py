@@ -10,12 +10,13 @@ import torch
 
 from ranvier.backends.torch_runtime.dtypes import to_numpy, to_torch
 from ranvier.backends.torch_runtime.lowering import LoweredModule, Run
-from ranvier.backends.torch_runtime.optimizers import OPTIMIZERS
+from ranvier.backends.torch_runtime.optimizers import OPTIMIZERS, check_optimizer
 from ranvier.backends.torch_runtime.program import TorchProgram, limited, sample_tensor, samples
 from ranvier.backends.torch_runtime.writer import Mode
 from ranvier.ir.core import Module
-from ranvier.ir.diagnostics import error, register_code, suggest
+from ranvier.ir.diagnostics import RanvierError, error, register_code
 from ranvier.ir.facts import Mask
+from ranvier.ir.finite import not_finite
 from ranvier.ir.interfaces import Optimizer, batches
 from ranvier.ir.interpret import zip_inputs
 from ranvier.ir.resources import Resource
@@ -25,6 +26,7 @@ Array = np.ndarray[Any, Any]
 
 register_code("no-loss", "Training and gradients need an output of @main with role=loss: the objective.")
 register_code("no-gradient", "A resource was to be trained, but no gradient of the objective reaches it.")
+register_code("diverged", "Training was stopped: its loss or weights became infinite or NaN. Lower the learning rate.")
 
 
 class Objective:
@@ -106,11 +108,16 @@ def train(
     """A new module with trained resources; samples are shuffled by `seed`, so the same call gives the same weights.
 
     `data` has one array a graph input. A pruning mask on a resource holds throughout. Raises RanvierError for an
-    optimizer that is not offered, integer resources, and data that does not fit.
+    optimizer or option that is not offered, integer resources, data that does not fit or holds NaN (bad-data), and
+    when the loss or a trained resource becomes infinite or NaN (diverged).
     """
-    if optimizer.name not in OPTIMIZERS:
-        help = suggest(optimizer.name, OPTIMIZERS)
-        raise error("unknown-name", f"no optimizer is called {optimizer.name!r}", help=help)
+    check_optimizer(optimizer)
+    for name, number in {"epochs": epochs, "batch": batch}.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            help = f"give {name}=1 or more"
+            raise error(
+                "bad-value", f"{name} must be an integer of at least 1, not {number!r}", where=f"{name}=", help=help
+            )
     if not wrt:
         raise error("bad-value", "nothing is to be trained", help="name resources of the module in wrt=")
     objective = Objective(program, wrt)
@@ -121,13 +128,14 @@ def train(
     with torch.enable_grad(), limited(program.threads):
         for epoch in range(epochs):
             permutation = order.permutation(count)
-            for part in _parts(program, count, batch):
+            for index, part in enumerate(_parts(program, count, batch)):
                 chosen = permutation[part]
                 for leaf in objective.leaves.values():
                     leaf.grad = None
                 loss = objective([_pick(x, chosen, axis) for x, axis in arrays], chosen, epoch)
                 if not loss.requires_grad:
                     raise error("no-gradient", f"the objective does not depend on {', '.join('$' + n for n in wrt)}")
+                _check_finite(loss, "the loss", epoch, index, optimizer)
                 loss.backward()  # type: ignore[no-untyped-call]
                 for name, leaf in objective.leaves.items():
                     objective.check_reached(name, leaf.grad)
@@ -135,7 +143,17 @@ def train(
                     step()
                     for name, mask in masks.items():
                         objective.leaves[name].mul_(mask)
+        for name, leaf in objective.leaves.items():
+            _check_finite(leaf, f"${name}", epoch, index, optimizer)
     return _with(program.module, {n: to_numpy(leaf) for n, leaf in objective.leaves.items()})
+
+
+def _check_finite(x: Tensor, what: str, epoch: int, step: int, optimizer: Optimizer) -> None:
+    """Raise RanvierError (diverged) when a loss or weights hold NaN or infinite numbers."""
+    if not bool(torch.isfinite(x.detach()).all()):
+        message = f"{what} is no longer finite in epoch {epoch}, step {step} (both from 0)"
+        help = f"lower lr: it is {optimizer.lr:g}"
+        raise error("diverged", message, where="Runtime.train", help=help)
 
 
 def _samples(program: TorchProgram, data: Sequence[Any]) -> tuple[list[tuple[Any, int | None]], int]:
@@ -147,6 +165,8 @@ def _samples(program: TorchProgram, data: Sequence[Any]) -> tuple[list[tuple[Any
         axis = (1 if arg.type.time is not None else 0) if arg.type.rank else None
         if axis is not None and x.ndim <= axis:
             raise error("bad-input", f"data for %{arg.name} has shape {list(x.shape)}, but its type is {arg.type}")
+        if (wrong := not_finite(x, f"data for input %{arg.name}", "data=", axis)) is not None:
+            raise RanvierError([wrong])
         found.append((x, axis))
         if axis is not None:
             counts.add(x.shape[axis])

@@ -164,6 +164,66 @@ def test_what_is_not_offered_is_refused() -> None:
         runtime.grad(without.verify(), [], [np.ones((1, 3), "f4")])
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"lr": -1}, "lr must be a number greater than 0, not -1"),
+        ({"lr": float("nan")}, "lr must be a number greater than 0, not nan"),
+        ({"lr": "fast"}, "not 'fast'"),
+        ({"name": "sgd", "momentum": 1.5}, "momentum must be"),
+        ({"weight_decay": -0.1}, "weight_decay must be"),
+        ({"betas": (2.0, 0.9)}, "betas must be"),
+        ({"betas": 0.9}, "betas must be two numbers"),
+    ],
+)
+def test_numbers_of_an_optimizer_are_checked(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(RanvierError, match=says) as caught:
+        Optimizer(**options)
+    assert caught.value.diagnostics[0].code == "bad-value"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "says"),
+    [
+        (Optimizer("adam", momentum=0.9), "`adam` has no option 'momentum'"),
+        (Optimizer("sgd", betas=(0.8, 0.9)), "`sgd` has no option 'betas'"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(optimizer: Optimizer, says: str) -> None:
+    with pytest.raises(RanvierError, match=says) as caught:
+        TorchRuntime().train(mlp((5, 4, 3)), ["w0"], optimizer, batch(8, 5, 3), 0)
+    assert caught.value.diagnostics[0].code == "unknown-option"
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"batch": 0}, {"batch": 2.5}, {"epochs": True}])
+def test_epochs_and_batch_are_checked(options: dict[str, Any]) -> None:
+    with pytest.raises(RanvierError, match="must be an integer of at least 1") as caught:
+        TorchRuntime().train(mlp((5, 4, 3)), ["w0"], Optimizer(), batch(8, 5, 3), 0, **options)
+    assert caught.value.diagnostics[0].where == f"{next(iter(options))}="
+
+
+def test_data_with_nan_are_refused() -> None:
+    x, labels = batch(8, 5, 3)
+    x[6, 2] = np.nan
+    with pytest.raises(RanvierError, match="data for input %x holds NaN: 1 of 40") as caught:
+        TorchRuntime().train(mlp((5, 4, 3)), ["w0"], Optimizer(), (x, labels), 0)
+    (found,) = caught.value.diagnostics
+    assert found.code == "bad-data"
+    assert found.notes == ("first in sample 6, at [6, 2]",)
+
+
+@pytest.mark.parametrize(
+    ("size", "what"), [(8, r"the loss .* in epoch 0, step 1"), (16, r"\$w0 is no longer finite in epoch 0, step 0")]
+)
+def test_divergence_is_an_error(size: int, what: str) -> None:
+    optimizer = Optimizer("sgd", lr=3e38, weight_decay=10)
+    with pytest.raises(RanvierError, match=what) as caught:
+        TorchRuntime().train(mlp((5, 4, 3)), ["w0", "w1"], optimizer, batch(16, 5, 3), 0, batch=size)
+    (found,) = caught.value.diagnostics
+    assert found.code == "diverged"
+    assert "lower lr" in found.help
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
