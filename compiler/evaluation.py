@@ -15,7 +15,7 @@ from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import error
 from ranvier.ir.interfaces import Array, batches
 from ranvier.ir.latency import latency
-from ranvier.samples import check_data, check_labels
+from ranvier.samples import check_data, check_labels, class_count
 from ranvier.work import (
     AC_PJ,
     ENERGY_MODEL,
@@ -156,7 +156,7 @@ def evaluate(
     graph = executable.module.main
     inputs = check_data(graph, images, "evaluation data", "images")
     count = sample_count(graph, inputs)
-    known = None if labels is None else check_labels(labels, count)
+    known = None if labels is None else check_labels(labels, count, classes=class_count(graph))
     if trials < 1:
         raise error("bad-value", f"trials must be at least 1, not {trials}")
     runs = [_run(executable, inputs, count, batch, trial) for trial in range(trials)]

@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.batching import has_samples, sample_axis, sample_count, sample_symbol
 from ranvier.ir.core import Graph, Value
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
+from ranvier.ir.finite import not_finite
 from ranvier.ir.interfaces import Array
 from ranvier.ir.interpret import check_input
 
@@ -67,8 +68,20 @@ def check_data(graph: Graph, data: Any, what: str = "data", where: str = "") -> 
     return tuple(arrays)
 
 
-def check_labels(labels: Any, count: int, what: str = "labels", where: str = "") -> Array:
-    """Labels as an int64 array, one a sample; raises RanvierError (bad-data) when they are not."""
+def class_count(graph: Graph) -> int | None:
+    """The number of classes that the first output tells apart; None where it is not [samples, classes]."""
+    kind = graph.outputs[0].type
+    size = kind.shape[-1] if kind.rank == 2 and kind.time is None else None
+    return size if isinstance(size, int) else None
+
+
+def check_labels(
+    labels: Any, count: int, what: str = "labels", where: str = "", *, classes: int | None = None
+) -> Array:
+    """Labels as an int64 array, one a sample; raises RanvierError (bad-data) when they are not.
+
+    With `classes` every label must lie in 0 .. classes - 1.
+    """
     array = _numbers(labels)
     where = where or f"{what}="
     if array.ndim != 1 or array.shape[0] != count:
@@ -78,6 +91,17 @@ def check_labels(labels: Any, count: int, what: str = "labels", where: str = "")
         )
     if array.dtype.kind not in "iu":
         raise error("bad-data", f"{what} hold {array.dtype}", where=where, help="give class indices as integers")
+    outside = (array < 0) | (array >= classes) if classes is not None else np.zeros(count, bool)
+    if outside.any():
+        first = int(outside.argmax())
+        message = f"{what} lie outside the network's {_count(int(classes or 0), 'output')}: {outside.sum()} of {count}"
+        raise error(
+            "bad-data",
+            message,
+            where=where,
+            help="number the classes from 0, in the order of the outputs",
+            notes=(f"first in sample {first}: label {array[first]}",),
+        )
     return array.astype(np.int64)
 
 
@@ -101,21 +125,9 @@ def _findings(graph: Graph, arg: Value, array: Array, what: str, place: str) -> 
     if array.size == 0:
         message = f"{what} for input %{arg.name} is empty: its shape is {list(array.shape)}"
         return [Diagnostic("bad-data", message, place, "give at least one sample")]
-    if array.dtype.kind != "f":
-        return []
-    bad = ~np.isfinite(array)
-    wrong = int(bad.sum())
-    if not wrong:
-        return []
-    first = np.unravel_index(int(bad.argmax()), array.shape)
-    kind = "NaN" if np.isnan(array[first]) else "infinite numbers"
-    message = f"{what} for input %{arg.name} holds {kind}: {wrong} of {array.size} numbers are not finite"
-    sampled = has_samples(arg, sample_symbol(graph)) and len(first) > axis
-    at = f"first in sample {first[axis]}, " if sampled else "first "
-    note = f"{at}at [{', '.join(map(str, first))}]"
-    return [
-        Diagnostic("bad-data", message, place, "leave such samples out, or mend how they are prepared", notes=(note,))
-    ]
+    counted = axis if has_samples(arg, sample_symbol(graph)) else None
+    found = not_finite(array, f"{what} for input %{arg.name}", place, counted)
+    return [] if found is None else [found]
 
 
 def _count(n: int, noun: str) -> str:

@@ -170,6 +170,29 @@ def test_bad_labels(labels):
         check_labels(labels, 20)
 
 
+@pytest.mark.parametrize("wrong", [16, -1])
+def test_labels_outside_the_classes_are_refused(wrong):
+    exe = rv.compile(network(), target="meaning")
+    labels = LABELS.copy()
+    labels[3] = wrong
+    with pytest.raises(rv.RanvierError, match="lie outside the network's") as caught:
+        exe.evaluate(SAMPLES, labels)
+    (found,) = caught.value.diagnostics
+    assert found.code == "bad-data"
+    assert found.notes == (f"first in sample 3: label {wrong}",)
+
+
+def test_evaluation_data_with_nan_are_refused():
+    exe = rv.compile(network(), SPIKING, target="meaning", data=SAMPLES)
+    samples = SAMPLES.copy()
+    samples[5, 0, 1, 2] = np.nan
+    with pytest.raises(rv.RanvierError, match=r"evaluation data for input %.* holds NaN: 1 of") as caught:
+        exe.evaluate(samples, LABELS)
+    (found,) = caught.value.diagnostics
+    assert found.code == "bad-data"
+    assert found.notes == ("first in sample 5, at [5, 0, 1, 2]",)
+
+
 def test_labels_need_data():
     with pytest.raises(rv.RanvierError, match="labels are given without data"):
         rv.opt(network(), "dce", labels=LABELS)
