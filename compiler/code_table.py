@@ -76,7 +76,7 @@ class CodeTable:
                 extra = (_last(row.figure("bits_per_spike")), _last(row.figure("latency_steps")))
                 rows.append((row.text, *(s or "-" for s in shown), *(extra if cell is _spikes else ())))
         columns = ["code", *heads, *(("bits", f"latency at T={self.steps[-1]}") if cell is _spikes else ())]
-        return render(columns, rows, title, columns[1:])
+        return f"{title}\n{render(columns, rows, right=columns[1:])}"
 
     def _refusals(self) -> list[str]:
         found: dict[tuple[str, str], list[int]] = {}
