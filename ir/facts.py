@@ -95,6 +95,14 @@ class Note(Fact):
 
 
 @dataclass(frozen=True)
+class Initial(Fact):
+    """This state argument begins with a resource, which broadcasts to it. Without the fact it begins with zeros."""
+
+    word = "initial"
+    value: str = option(ResourceRef())
+
+
+@dataclass(frozen=True)
 class Converted(Fact):
     """This neuron stands for an activation of the source model."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ranvier.ir.core import Builder, Graph, Module, Op, Value
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
+from ranvier.ir.facts import Initial
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import derive, describe
+from ranvier.ir.ops.control import callees
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.noise import Noise
@@ -18,7 +21,7 @@ from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.ir.resources import Resource
 from ranvier.ir.timing import PureOp
-from ranvier.ir.types import TensorType, tensor
+from ranvier.ir.types import TensorType, Type, tensor
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,10 @@ class ToStep(Pass):
     """Rewrite @main so that one call is one step.
 
     Every T becomes 1, each stateful op takes its state as an argument and gives the next one as a result (a delay's as
-    a plain tensor), and `step` counts the steps taken. States begin as operands say that the graph no longer has: v0,
-    an accumulator's start, a delay's initial value, a count of 0. Step-wise export, streaming and hardware share it.
-    core.last becomes the value so far. Windowed ops, codes with history and delays of several steps are refused by
-    name.
+    a plain tensor), and `step` counts the steps taken. A state argument whose `initial` fact names a resource begins
+    with it (v0, a count, an accumulator's start, a delay's initial value), every other one with zeros.
+    Step-wise export, streaming and hardware share it. core.last becomes the value so far. Windowed ops, codes with
+    history, delays of several steps, calls and initial values that are computed are refused by name.
     """
 
     word = "to-step"
@@ -66,11 +69,27 @@ def _refusal(op: Op) -> Diagnostic | None:
         reason = "shifts spikes over the whole window" if op.windowed else None
     elif isinstance(op, Delay):
         reason = None if op.steps == 1 else f"delays by {op.steps} steps; write delays of one step in a row"
+    elif callees(op):
+        reason = "runs another graph, which has steps of its own; put its ops in place of the call"
     elif not isinstance(op, PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
         reason = "needs the whole window"
+    computed = [v for v in _initial(op) if not v.is_constant]
+    if reason is None and computed:
+        reason = f"begins with {computed[0]!r}, which is computed and not a constant"
     if reason is None:
         return None
     return Diagnostic("unsupported", f"`to-step`: {op!r} {reason}", describe(op.location))
+
+
+def _initial(op: Op) -> list[Value]:
+    """What the states of an op begin with, where it says so."""
+    states: dict[type[Op], tuple[str, ...]] = {
+        Neuron: ("v0", "count0"),
+        Accumulate: ("start",),
+        Delay: ("init_value",),
+    }
+    named = states.get(type(op), ())
+    return [v for v in (getattr(op, name) for name in named) if v is not None]
 
 
 def _counts(op: Neuron) -> bool:
@@ -134,12 +153,23 @@ class _Step:
         out: Value = self.build_op(Last, value) if value.type.time is not None else value
         return out
 
+    def _state(self, op: Op, what: str, kind: Type, begins: Value | None) -> Value:
+        """An argument for a state, with the fact that says what it begins with."""
+        state = self.target.argument(f"{op.results[0].name}.{what}", kind)
+        if begins is not None and begins.resource is not None:
+            state.facts = (Initial(begins.resource),)
+        elif isinstance(op, Accumulate) and op.mode == "max":
+            assert self.target.module is not None
+            lowest = Resource(TensorType((), kind.elem), splat=-math.inf)
+            state.facts = (Initial(self.target.module.add(lowest, f"{state.name}.start")),)
+        return state
+
     def _convert(self, op: Op) -> None:
         if isinstance(op, Delay):
             if op.x.type.time is None or not isinstance(op.x.type, TensorType):
                 raise op.fail("unsupported", "delays spikes, which no step graph carries yet", "delay their psp")
             kind = op.result.type
-            state = self.target.argument(f"{op.result.name}.state", TensorType(kind.shape, kind.elem))
+            state = self._state(op, "state", TensorType(kind.shape, kind.elem), op.init_value)
             self.map[op.result] = self.build_op(Repeat, state, steps=1, name=op.result.name)
             self.late.append((f"{op.result.name}.state", op.x))
             return
@@ -148,11 +178,11 @@ class _Step:
         if isinstance(op, Repeat | Encode):
             attributes["steps"] = 1
         if isinstance(op, Neuron):
-            operands[2] = self.target.argument(f"{op.results[0].name}.v", op.results[1].type)
+            operands[2] = self._state(op, "v", op.results[1].type, op.v0)
             if _counts(op):
-                operands[5] = self.target.argument(f"{op.results[0].name}.fired", op.results[2].type)
+                operands[5] = self._state(op, "fired", op.results[2].type, op.count0)
         elif isinstance(op, Accumulate):
-            operands[1] = self.target.argument(f"{op.results[0].name}.state", op.results[1].type)
+            operands[1] = self._state(op, "state", op.results[1].type, op.start)
             operands[2] = self.step
         elif isinstance(op, BiasCurrent):
             operands[3] = self.step

@@ -11,7 +11,7 @@ from ranvier.ir.codes import LayerSync, Rate
 from ranvier.ir.core import Builder, Module
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.elements import Affine, Elem
-from ranvier.ir.facts import Converted, Note
+from ranvier.ir.facts import Converted, Initial, Note
 from ranvier.ir.interpret import evaluate
 from ranvier.ir.ops import arith, control, core, neurons, nn, snn, time
 from ranvier.ir.types import tensor
@@ -29,7 +29,10 @@ def iterate(module: Module, inputs: dict[str, Any], states: dict[str, Any]) -> t
     count = len(module.main.outputs)
     names = step.main.terminator.attributes["names"][count:]
     types = {a.name: a.type for a in step.main.args}
-    now = {n: np.broadcast_to(states.get(n, 0), (N, *types[n].shape[1:])).astype(types[n].elem.dtype) for n in names}
+    begin = {a.name: step.resource(f.value).array for a in step.main.args if (f := a.fact(Initial)) is not None}
+    for name, value in states.items():
+        np.testing.assert_array_equal(begin.get(name, np.zeros(1)), value)
+    now = {n: np.broadcast_to(begin.get(n, 0), (N, *types[n].shape[1:])).astype(types[n].elem.dtype) for n in names}
     rows = []
     for t in range(T):
         given = []
