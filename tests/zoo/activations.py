@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 from torch import nn
 
 from tests.zoo.data import mnist
@@ -31,6 +32,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def build(name: str, seed: int = 0) -> Zoo:
     """Trained on MNIST; seeded weights where seed is not 0. Raises Missing without the data."""
     train, _, test, labels = mnist()
-    model = with_weights(partial(network, ACTIVATIONS[name]), name, seed, train[:512])
+    model = with_weights(partial(network, ACTIVATIONS[name]), name, seed, train[::20])
     # the training images are sorted by class
-    return Zoo(name, model, train[::8], test, labels, CLASSES)
+    chosen = np.random.default_rng(0).permutation(len(train))[:1024]
+    return Zoo(name, model, train[chosen], test, labels, CLASSES)
