@@ -246,7 +246,8 @@ def test_e7_many_spikes_in_one_step_are_one_spike_in_many(runtime: str, steps: i
 
 
 # -- E15, E16 ----------------------------------------------------------------------------------------------------------
-def test_e15_batch_norm_pools_and_activations_commute() -> None:
+@both
+def test_e15_batch_norm_pools_and_activations_commute(runtime: str) -> None:
     net = Net((3, 8, 8))
     x = net.batch_norm(net.conv(net.inputs[0], 6))
     x = net.max_pool(net.relu(x))
@@ -261,7 +262,7 @@ def test_e15_batch_norm_pools_and_activations_commute() -> None:
     assert not ops_named(made, "nn.batch_norm")
     assert ops_named(made, "nn.max_pool")[0].operands[0].op.name == "nn.conv"  # type: ignore[union-attr]
     inputs = images(9, 3, 8, 8)
-    assert np.abs(outputs(made, inputs) - outputs(ann, inputs)).max() <= 1e-4
+    assert np.abs(outputs(made, inputs, runtime=runtime) - outputs(ann, inputs, runtime=runtime)).max() <= 1e-4
 
 
 @both
@@ -374,7 +375,8 @@ def test_e19_no_state_leaks_between_samples_or_runs(runtime: str, code: Any) -> 
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_e20_more_steps_agree_more(signed: bool) -> None:
+@both
+def test_e20_more_steps_agree_more(runtime: str, signed: bool) -> None:
     """E4 makes the error vanish as T grows: at T = 256 the classes of a small network are all the source's."""
     ann = residual(seed=3)
     x = images(64, 2, 8, 8)
@@ -382,7 +384,7 @@ def test_e20_more_steps_agree_more(signed: bool) -> None:
     errors = []
     for steps in (4, 32, 256):
         snn = converted(ann, x, steps=steps, threshold="max", signed=signed, schedule=Stepwise())
-        found = outputs(snn, x)
+        found = outputs(snn, x, runtime=runtime)
         errors.append(float(np.abs(found - want).mean()))
     assert all(b < a for a, b in pairwise(errors))
     assert (found.argmax(1) == want.argmax(1)).all()
