@@ -18,7 +18,7 @@ from ranvier.manager import PassManager, Progress, no_progress
 from ranvier.option_text import Item, begin, placed, read_item, resolve
 from ranvier.pipeline import Pipeline, Step, as_pipeline, parse_pipeline
 from ranvier.registry import find_target, target_names
-from ranvier.samples import check_data, check_labels
+from ranvier.samples import check_data, check_labels, class_count
 from ranvier.trace import Stage, Trace
 
 Passes = str | Step | Pipeline | Sequence[Step | str]
@@ -139,7 +139,7 @@ def _traced(
         from ranvier.batching import sample_count
 
         assert inputs is not None
-        checked = check_labels(labels, sample_count(module.main, inputs))
+        checked = check_labels(labels, sample_count(module.main, inputs), classes=class_count(module.main))
     manager = PassManager(pipeline, runtime, inputs, checked, data_description, progress=progress)
     return manager.run(module, seconds=seconds)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
-from ranvier.ir.diagnostics import error, suggest
+from ranvier.ir.diagnostics import RanvierError, error, suggest
 from ranvier.ir.fields import REQUIRED, Kind
 from ranvier.ir.text.values import Call, Word, format_value
 
@@ -33,6 +34,20 @@ class Record:
             if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"two records of family {cls.family} are called {cls.word!r}")
             table[cls.word] = cls
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse a keyword that is no field, by name and with the near miss, before the dataclass's `__init__` does."""
+        names = [f.name for f in dataclasses.fields(cls) if f.init] if kwargs else []  # type: ignore[arg-type]
+        for name in kwargs:
+            if name not in names:
+                raise cls._no_option(name, names)
+        return super().__new__(cls)
+
+    @classmethod
+    def _no_option(cls, name: str, names: Collection[str]) -> RanvierError:
+        word = cls.word or cls.__name__
+        help = suggest(name, names) if names else f"`{word}` takes no options"
+        return error("unknown-option", f"`{word}` has no option {name!r}", help=help)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -64,8 +79,7 @@ class Record:
         given = dict(zip(names, call.args, strict=False))
         for name, value in call.fields.items():
             if name not in names:
-                help = suggest(name, names) if names else f"`{cls.word}` takes no options"
-                raise error("unknown-option", f"`{cls.word}` has no option {name!r}", help=help)
+                raise cls._no_option(name, names)
             if name in given:
                 raise error("duplicate-name", f"`{cls.word}`: {name!r} is given twice")
             given[name] = value

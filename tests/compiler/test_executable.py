@@ -1,3 +1,7 @@
+import copy
+import dataclasses
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +144,18 @@ def test_targets_are_found_by_name():
         rv.compile(network(), target="meening")
     with pytest.raises(rv.RanvierError, match="cannot be given as int"):
         rv.compile(network(), target=3)
+
+
+def test_a_keyword_that_is_no_option_is_refused_with_the_near_miss():
+    with pytest.raises(rv.RanvierError, match="`torch` has no option 'devce'") as caught:
+        rv.targets.Torch(devce="cpu")
+    (found,) = caught.value.diagnostics
+    assert found.code == "unknown-option"
+    assert found.help == "did you mean `device`?"
+    target = rv.targets.Torch(device="cpu")
+    assert copy.deepcopy(target) == pickle.loads(pickle.dumps(target)) == target
+    with pytest.raises(rv.RanvierError, match="did you mean `threads`"):
+        dataclasses.replace(target, thread=1)
 
 
 @pytest.mark.parametrize(
