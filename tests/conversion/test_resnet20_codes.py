@@ -45,7 +45,8 @@ def test_a_first_spike_code_fires_one_spike_at_most() -> None:
     exe = rv.compile(simplified(), text, data=resnet20.calibration_images())
     names = [op.result.name for op in exe.module.ops if op.name == "snn.neuron"]
     assert len(names) == 19
-    counts = [exe.run(images[:50], names).taps[n].astype(np.int32).sum(0) for n in names]
+    taps = exe.run(images[:50], names).taps
+    counts = [taps[n].sum(0, dtype=np.int32) for n in names]
     assert all(c.max() == 1 and c.min() == 0 for c in counts)
 
 
