@@ -132,7 +132,11 @@ class Op:
                 ) from None
         if given:
             name = next(iter(given))
-            raise self.fail("unknown-option", f"has no attribute {name!r}", help=suggest(name, self.attribute_fields))
+            raise self.fail(
+                "unknown-option",
+                f"has no attribute {name!r}",
+                help=suggest(name, self.attribute_fields) or f"{self.name} has no attributes",
+            )
         return out
 
     def set(self, **attributes: Any) -> None:
@@ -180,10 +184,17 @@ class Op:
         return 0
 
     def fail(self, code: str, message: str, help: str = "") -> RanvierError:
-        """An error that names this op and where it comes from."""
+        """An error that names this op and where it comes from; the default help is what the op takes."""
         result = getattr(self, "results", None)
         label = f"`{self.name}`" + (f" %{result[0].name}" if result and result[0].name else "")
-        return error(code, f"{label} {message}", where=describe(self.location), help=help)
+        return error(code, f"{label} {message}", where=describe(self.location), help=help or self.declaration())
+
+    @classmethod
+    def declaration(cls) -> str:
+        """What the op takes, in words: `takes x: input [N, C, *spatial]; weight: ...`."""
+        marks = {"single": "", "optional": "?", "variadic": "..."}
+        takes = [f"{f.name}{marks[f.role]}: {f.help}" for f in cls.operand_fields]
+        return f"{cls.name} takes {'; '.join(takes)}" if takes else f"{cls.name} takes no operands"
 
     @property
     def result(self) -> Value:
