@@ -112,8 +112,11 @@ def measure(ops: int, rounds: int) -> list[dict[str, Any]]:
     rows = []
     scale = 10 * small[0][0] / large[0][0]  # the modules are not of exactly so many ops
     for name in STAGES:
-        short, long = (statistics.median(s[name] for _, s in runs) for runs in (small, large))
-        rows.append({"stage": name, "seconds": long, "ops/s": large[0][0] / long, "ratio": long / short * scale})
+        seconds = statistics.median(s[name] for _, s in large)
+        # round by round: what else the machine does slows both sides of a round
+        ratios = [long[name] / short[name] for (_, long), (_, short) in zip(large, small, strict=True)]
+        ratio = statistics.median(ratios) * scale
+        rows.append({"stage": name, "seconds": seconds, "ops/s": large[0][0] / seconds, "ratio": ratio})
     return rows
 
 

@@ -79,7 +79,10 @@ class Module:
         """Give resources the names of those they were made instead of, where these are gone."""
         if self.frozen:
             raise error("frozen-module", "this module was handed out and never changes", help="work on module.clone()")
-        named = _named_in_facts(self) if self._wanted else set()
+        if not any(n in self.resources and w not in self.resources for n, w in self._wanted.items()):
+            self._wanted = {n: w for n, w in self._wanted.items() if n in self.resources}
+            return
+        named = _named_in_facts(self)
         new: dict[str, str] = {}
         for name, wanted in self._wanted.items():
             if name in self.resources and wanted not in self.resources and wanted not in named and name not in named:

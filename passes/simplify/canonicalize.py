@@ -37,8 +37,10 @@ class Canonicalize(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        eliminate(module)
         while True:
-            FoldConstants().run(module, context)
+            if FoldConstants().fold_all(module):
+                eliminate(module)
             log = apply_rules(module, RULES, self.word)
             context.rewrites.append(log)
             merge_constants(module, 1 << 20)

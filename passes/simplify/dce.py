@@ -38,7 +38,7 @@ def eliminate(module: Module) -> int:
 
 
 def _reachable(module: Module) -> set[str]:
-    if "main" not in module.graphs:  # a library of graphs: any may be called
+    if "main" not in module.graphs or len(module.graphs) == 1:  # a library of graphs: any may be called
         return set(module.graphs)
     seen, stack = set(), ["main"]
     while stack:
@@ -52,7 +52,7 @@ def _reachable(module: Module) -> set[str]:
 
 def _sweep(graph: Graph) -> int:
     live: set[Op] = set()
-    stack = [op for op in graph.ops if op.name == "core.return"]
+    stack = [graph.terminator]
     while stack:
         op = stack.pop()
         if op in live:
@@ -69,11 +69,16 @@ def _sweep(graph: Graph) -> int:
 
 def _used_resources(module: Module) -> set[str]:
     """Resources that ops use, and those that facts name, which may have facts in turn."""
-    facts = [*module.facts, *(f for op in module.ops for f in op.facts)]
-    stack = [name for f in facts for name in f.resources]
+    facts = list(module.facts)
+    stack: list[str] = []
     for graph in module.graphs.values():
         stack += [str(v.resource) for v in graph.constants]
-        stack += [name for v in graph.values for f in v.facts for name in f.resources]
+        facts += [f for arg in graph.args for f in arg.facts]
+        for op in graph.ops:
+            facts += op.facts
+            for r in op.results:
+                facts += r.facts
+    stack += [name for f in facts for name in f.resources]
     used: set[str] = set()
     while stack:
         name = stack.pop()

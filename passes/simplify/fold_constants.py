@@ -26,11 +26,18 @@ class FoldConstants(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        self.fold_all(module)
+        eliminate(module)
+
+    def fold_all(self, module: Module) -> int:
+        """Fold what can be; returns how many ops have lost their users to constants."""
+        count = 0
         for graph in module.graphs.values():
             for op in graph.ops:
                 if self._foldable(module, op):
                     fold(module, op)
-        eliminate(module)
+                    count += 1
+        return count
 
     def _foldable(self, module: Module, op: Op) -> bool:
         if not isinstance(op, PureOp) or not op.arguments or not all(v.is_constant for v in op.arguments):
