@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ranvier.frontends import existing_file
 from ranvier.ir.core import Module
-from ranvier.ir.diagnostics import error, suggest
+from ranvier.ir.diagnostics import error
 from ranvier.ir.text.parser import parse_module
 
 
@@ -22,12 +23,10 @@ class TextFrontend:
 
     def load(self, model: Any, example: Any = None) -> Module:
         """The module of a `.rv` file, verified. Raises RanvierError when it is missing or does not parse."""
-        path = Path(model)
+        path = existing_file(model)
         try:
             text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, IsADirectoryError):
-            beside = [p.name for p in path.parent.glob("*.rv")] if path.parent.is_dir() else []
-            raise error("missing-file", "there is no such file", where=str(path), help=suggest(path.name, beside)) from None
         except (UnicodeDecodeError, PermissionError) as why:
-            raise error("missing-file", f"cannot be read as text: {why}", where=str(path)) from None
+            help = "a .rv file is UTF-8 text; `ranvier export` writes one"
+            raise error("damaged-file", f"this cannot be read as text: {why}", where=str(path), help=help) from None
         return parse_module(text, str(path), folder=path.parent)
