@@ -21,8 +21,8 @@ SEARCHED = 1024
 EVERY = 25
 RATES = (0.09, 0.5)
 PENALTIES = (0.08, 0.12)
-FIRST_SHARE = 0.5
-SECOND_RATE = 0.3
+FIRST_SHARE = 0.4
+SECOND_RATE = 0.5
 DIGITS = 7
 
 Init = Literal["tbpi", "random"]
@@ -77,9 +77,9 @@ def fit(
     """Tables of K steps for `function` on [low, high] with the least mean squared error found.
 
     `restarts` neurons are trained by pseudo-gradients for `iterations` in all: with `random` from random tables, with
-    `tbpi` half of them from there and half from the tendency of what that gave. The best one is improved by `rounds`
-    of random search over thresholds and falls, whose values follow by least squares; 0 leaves the training's own.
-    The same arguments give the same table. Raises RanvierError for what cannot be fitted.
+    `tbpi` two fifths of them from there, and the rest from the tendency of what that gave. The best one is improved by
+    `rounds` of random search over thresholds and falls, whose values follow by least squares; 0 leaves the training's
+    own. The same arguments give the same table. Raises RanvierError for what cannot be fitted.
 
     Sources: Stöckl & Maass 2021 (loss, pseudo-derivative, initial values), Jeong et al. 2024 (TBPI).
     """
@@ -130,22 +130,28 @@ def descend(
     x: Array,
     wanted: Array,
 ) -> tuple[Tables, Array]:
-    """The best tables of each restart that Adam comes by; its rate falls linearly to nothing."""
+    """The best tables of each restart that Adam comes by; its rate falls linearly to nothing.
+
+    A restart whose gradient overflows becomes nan; its best from before stays.
+    """
     optimizer = Adam(tables)
     best, errors = tables.copy(), np.full(len(rate), np.inf)
     width = recipe.high - recipe.low
     one = np.ones(1, np.float32)
     for i in range(iterations + 1):
         if i % EVERY == 0 or i == iterations:
-            now = ((outputs(tables, x) - wanted) ** 2).mean(1, dtype=np.float64)
-            better = now < errors
+            with np.errstate(over="ignore", invalid="ignore"):
+                now = ((outputs(tables, x) - wanted) ** 2).mean(1, dtype=np.float64)
+            # a threshold that is nan never fires, and its error is a number
+            better = (now < errors) & np.isfinite(tables.T + tables.h + tables.d).all(1)
             errors = np.where(better, now, errors)
             for kept, array in zip((best.T, best.h, best.d), (tables.T, tables.h, tables.d), strict=True):
                 kept[better] = array[better]
         at = recipe.low + width * (np.arange(BATCH) + draw.random()) / BATCH
         target = activation(recipe.function, at).astype(np.float32)
-        _, gradient = gradients(tables, at.astype(np.float32), target, one, penalty)
-        optimizer.step(tables, gradient, rate * np.float32(1 - i / iterations))
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, gradient = gradients(tables, at.astype(np.float32), target, one, penalty)
+            optimizer.step(tables, gradient, rate * np.float32(1 - i / iterations))
     return best, errors
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ranvier.passes.few_spikes.training import Array, Tables, spikes_of
 
 USE = 1e-2
+FLOOR = 1e-2
 
 
 def random_tables(draw: np.random.Generator, restarts: int, steps: int) -> Tables:
@@ -24,9 +25,10 @@ def random_tables(draw: np.random.Generator, restarts: int, steps: int) -> Table
 def tendency(tables: Tables, x: Array) -> Tables:
     """Tables on the curves that trained tables follow over t (TBPI; Jeong et al. 2024).
 
-    Each trajectory T(t), h(t), d(t) becomes a + b log t, fitted by least squares. A step counts as much as its spike
-    tells inputs apart, sqrt(p (1 - p)) for a share p of inputs that fire: steps that never or always fire were left
-    where they began and follow no tendency. (Parabolas in t led to larger errors than the logarithm.)
+    The logarithm of each trajectory, of what lies above FLOOR, becomes a line in t: T, h and d halve every so many
+    steps, as a ReLU's do at every step. A step counts as much as its spike tells inputs apart, sqrt(p (1 - p)) for a
+    share p of inputs that fire: steps that never or always fire were left where they began and follow no tendency.
+    (a + b log t and parabolas in t led to larger errors.)
     """
     share = spikes_of(tables.T, tables.h, x).mean(2, dtype=np.float64)
     weight = np.sqrt(share * (1 - share)) + USE
@@ -35,9 +37,9 @@ def tendency(tables: Tables, x: Array) -> Tables:
 
 def _smooth(rows: Array, weight: Array) -> Array:
     t = np.arange(1, rows.shape[1] + 1, dtype=np.float64)
-    basis = np.stack([np.ones_like(t), np.log(t)], 1)
+    basis = np.stack([np.ones_like(t), t], 1)
     out = np.empty_like(rows)
-    for i, row in enumerate(rows):
+    for i, row in enumerate(np.log(np.maximum(rows, FLOOR))):
         found: Any = np.linalg.lstsq(basis * weight[i][:, None], row * weight[i], rcond=None)[0]
-        out[i] = basis @ found
+        out[i] = np.exp(basis @ found)
     return out

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ranvier.ir.diagnostics import RanvierError
-from ranvier.passes.few_spikes.fit import CHECKED, Recipe, fit, relu, samples, squared_error, train
+from ranvier.passes.few_spikes.fit import CHECKED, Recipe, descend, fit, relu, samples, squared_error, train
 from ranvier.passes.few_spikes.initial import random_tables, tendency
 from ranvier.passes.few_spikes.refine import least_squares
 from ranvier.passes.few_spikes.training import Tables, gradients, outputs, spikes_of
@@ -91,15 +91,31 @@ def test_random_search_lowers_the_error():
     assert squared_error(searched) < squared_error(plain)
 
 
-def test_the_tendency_is_a_logarithm_of_the_steps_that_count():
+def test_a_restart_that_overflows_leaves_its_best():
+    recipe = Recipe("tanh", 4, -2.0, 2.0, restarts=2)
+    x, wanted = samples(recipe, 100)
+    draw = np.random.default_rng(0)
+    tables = random_tables(draw, 2, 4)
+    tables.h[0] = 1e20
+    rate, penalty = np.full((2, 2), (0.1, 0.1), np.float32)
+    found, errors = descend(recipe, draw, tables, rate, penalty, 60, x, wanted)
+    assert np.isfinite(errors).all()
+    assert all(np.isfinite(a).all() for a in (found.T, found.h, found.d))
+
+
+def test_the_tendency_is_an_exponential_through_the_steps_that_count():
     t = np.arange(1, 9)
     x = np.linspace(-1, 9, 500).astype(np.float32)
-    curve = (4 - 1.5 * np.log(t)).astype(np.float32)[None]
-    found = tendency(Tables(curve.copy(), np.zeros_like(curve), curve.copy()), x)
-    np.testing.assert_allclose(found.T, curve, atol=1e-5)
+    curve = (6 * 0.7**t).astype(np.float32)[None]
+    found = tendency(Tables(curve.copy(), curve.copy(), curve.copy()), x)
+    for array in (found.T, found.h, found.d):
+        np.testing.assert_allclose(array, curve, rtol=1e-4)
     silent = curve.copy()
     silent[0, 5] = 1e3  # never fires: says nothing
-    assert abs(tendency(Tables(silent, np.zeros_like(curve), curve), x).T[0, 0] - curve[0, 0]) < 5
+    found = tendency(Tables(silent, curve, curve), x)
+    np.testing.assert_allclose(found.T[0, :5], curve[0, :5], rtol=0.3)
+    below = tendency(Tables(-curve, curve, curve), x)  # no logarithm of what is negative
+    assert np.isfinite(below.T).all()
 
 
 @pytest.mark.slow
