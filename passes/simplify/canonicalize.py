@@ -37,15 +37,16 @@ class Canonicalize(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
-        eliminate(module)
+        self._merge(module)
         while True:
-            if FoldConstants().fold_all(module):
-                eliminate(module)
             log = apply_rules(module, RULES, self.word)
             context.rewrites.append(log)
-            merge_constants(module, 1 << 20)
-            for graph in module.graphs.values():
-                merge_ops(graph)
-            # a rule may have made constants to fold, and of equal ops one pattern may now match that did not
-            if not eliminate(module) and not log.applied:
+            # rules may have made constants to fold; of equal ops a pattern may now match that did not
+            if not log.applied or not self._merge(module):
                 return
+
+    def _merge(self, module: Module) -> int:
+        """Fold constants, merge equals, erase the unused; returns how many ops and constants that changed."""
+        changed = FoldConstants().fold_all(module) + merge_constants(module, 1 << 20)
+        changed += sum(merge_ops(graph) for graph in module.graphs.values())
+        return changed + eliminate(module)

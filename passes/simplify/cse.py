@@ -26,8 +26,9 @@ class CommonSubexpressions(Pass):
         eliminate(module)
 
 
-def merge_constants(module: Module, hash_below: int) -> None:
-    """Let every user of a constant use the first one of equal type, facts and content."""
+def merge_constants(module: Module, hash_below: int) -> int:
+    """Let every user of a constant use the first one of equal type, facts and content; returns how many were left."""
+    count = 0
     seen: dict[Hashable, str] = {}
     for name, resource in module.resources.items():
         if resource.splat is not None:
@@ -43,10 +44,13 @@ def merge_constants(module: Module, hash_below: int) -> None:
             value = graph.known_constant(name)
             if value is not None and value.uses:
                 replace_uses(value, graph.constant(first))
+                count += 1
+    return count
 
 
-def merge_ops(graph: Graph) -> None:
-    """Replace an op by an earlier equal one."""
+def merge_ops(graph: Graph) -> int:
+    """Replace an op by an earlier equal one; returns how many were, which `eliminate` erases."""
+    count = 0
     seen: dict[Hashable, Op] = {}
     for op in graph.ops:
         if op.draws or not op.results or op.name == "core.delay" or any(f.sticky for f in op.facts):
@@ -54,7 +58,9 @@ def merge_ops(graph: Graph) -> None:
         key = (type(op), tuple(op.operands), tuple(op.attributes.items()), op.place)
         first = seen.setdefault(key, op)
         if first is not op:
+            count += 1
             have = {f.subject for f in first.facts}
             first.facts += tuple(f for f in op.facts if f.subject not in have)
             for old, new in zip(op.results, first.results, strict=True):
                 replace_uses(old, new)
+    return count
