@@ -23,7 +23,6 @@ def findings(module: Module) -> Iterator[Diagnostic]:
     for graph in module.graphs.values():
         yield from _structure(module, graph)
         yield from _types(graph)
-        yield from _dims(graph)
         yield from _cycles(graph)
     yield from _facts(module)
     yield from _calls(module)
@@ -42,6 +41,7 @@ def _structure(module: Module, graph: Graph) -> Iterator[Diagnostic]:
         if value.name in names or not value.name:
             yield _found("duplicate-name", f"two values are called %{value.name}", value.op, graph)
         names.add(value.name)
+        yield from _dims(value)
     defined: set[Value] = set(graph.args)
     before: Op | None = None
     for op in graph.ops:
@@ -92,13 +92,12 @@ def _operand(
         )
 
 
-def _dims(graph: Graph) -> Iterator[Diagnostic]:
+def _dims(v: Value) -> Iterator[Diagnostic]:
     """Dims that the text form could not hold."""
-    for v in graph.values:
-        for d in (*v.type.shape, 1 if v.type.time is None else v.type.time):
-            if not (d >= 0 if isinstance(d, int) else DIM.fullmatch(d)):
-                message = f"{v!r} has the dim {d!r}, which is no number, `?`, or symbol in capitals"
-                yield _found("shape-mismatch", message, v.op, graph, "import names of dims as symbols such as N")
+    for d in (*v.type.shape, 1 if v.type.time is None else v.type.time):
+        if not (d >= 0 if isinstance(d, int) else DIM.fullmatch(d)):
+            message = f"{v!r} has the dim {d!r}, which is no number, `?`, or symbol in capitals"
+            yield _found("shape-mismatch", message, v.op, v.graph, "import names of dims as symbols such as N")
 
 
 def _facts(module: Module) -> Iterator[Diagnostic]:
@@ -106,8 +105,11 @@ def _facts(module: Module) -> Iterator[Diagnostic]:
     holders: list[tuple[str, tuple[Fact, ...]]] = [("the module", module.facts)]
     holders += [(f"${name}", r.facts) for name, r in module.resources.items()]
     for graph in module.graphs.values():
-        holders += [(repr(v), v.facts) for v in graph.values if v.facts]
-        holders += [(repr(op), op.facts) for op in graph.ops if op.facts]
+        holders += [(repr(arg), arg.facts) for arg in graph.args if arg.facts]
+        for op in graph.ops:
+            if op.facts:
+                holders.append((repr(op), op.facts))
+            holders += [(repr(r), r.facts) for r in op.results if r.facts]
     for holder, facts in holders:
         for fact in facts:
             for name in fact.resources:
