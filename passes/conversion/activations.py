@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import Module, Op, Value
+from ranvier.ir.facts import NeuronCode
 from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
 from ranvier.ir.ops.pool import MaxPool
 from ranvier.ir.ops.reduce import Max
@@ -27,7 +28,13 @@ class Shape:
 
 
 def shape_of(module: Module, activation: Op) -> Shape | None:
-    """The neuron's shape for an activation, or None when no integrate-and-fire neuron has it."""
+    """The neuron's shape for an activation, or None when no integrate-and-fire neuron has it.
+
+    A fact may name a code whose neurons compute the activation themselves, such as a fitted few-spikes table.
+    """
+    fact = activation.results[0].fact(NeuronCode) if activation.results else None
+    if fact is not None and fact.code.activation and activation.name == f"nn.{fact.code.activation}":
+        return Shape()
     if isinstance(activation, Relu):
         return Shape()
     if isinstance(activation, Clip):

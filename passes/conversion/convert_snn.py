@@ -242,6 +242,11 @@ def check_code(code: Code, schedule: Schedule, steps: int | None) -> None:
     """Raise RanvierError when a code, a schedule and a number of steps do not go together."""
     if not code.integrates:
         raise error("bad-value", f"`convert-snn`: no neuron fires {code.word}")
+    if code.activation not in ("", "relu"):
+        help = "run `fs-fit` before, which gives each activation the code of its own function"
+        raise error(
+            "bad-value", f"`convert-snn`: neurons of {code.word} compute {code.activation}, not ReLU", help=help
+        )
     stepwise = isinstance(schedule, Stepwise)
     if code.needs_window and stepwise:
         help = "use schedule=layer_sync or early_fire(start=..)"
