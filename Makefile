@@ -14,7 +14,7 @@ DEMO ?= examples/digits.rvp
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help venv demo test test-slow lint types bench clean
+.PHONY: help venv demo test test-slow test-accuracy lint types bench clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,10 +38,13 @@ demo: venv ## turn a small network into spiking ones, run and compare them; writ
 	$(BIN)/python -m ranvier build $(DEMO)
 
 test: venv ## the tests, without those marked slow
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not accuracy"
 
 test-slow: venv ## the tests marked slow
 	$(PYTEST) -m slow
+
+test-accuracy: venv ## long accuracy runs that do not fit in continuous integration
+	$(PYTEST) -m accuracy
 
 lint: venv ## style, import order, docstrings, bare imports
 	$(BIN)/ruff check $(CODE)

@@ -11,7 +11,7 @@ import ranvier as rv
 from tests.conversion.test_resnet20 import ann_accuracy, logits, simplified
 from tests.zoo import resnet20
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(resnet20.missing()), reason=resnet20.missing())]
+pytestmark = [pytest.mark.accuracy, pytest.mark.skipif(bool(resnet20.missing()), reason=resnet20.missing())]
 OPTIONS = "schedule=stepwise signed=true correct=advanced"
 
 

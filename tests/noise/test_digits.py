@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.noise_digits import accuracy, lost, shifted
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.accuracy
 
 
 def test_lost_spikes_cost_much_and_compensation_gives_it_back() -> None:

@@ -86,7 +86,7 @@ def test_the_page_shows_every_cell() -> None:
     assert "1 of 3 conversions leave nothing real-valued" in text
 
 
-@pytest.mark.slow
+@pytest.mark.accuracy
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_on_every_network(code: str) -> None:
     cells = list(conversion_table({code: CODES[code]}, few(list(ZOO), 128, 50)))
