@@ -94,7 +94,14 @@ class Match:
         self.values: dict[str, Value | None] = {}
         self.ops: dict[str, Op] = {}
         self.matched: list[Op] = []
-        self.builder = Builder(graph_of(root), before=root)
+        self._builder: Builder | None = None
+
+    @property
+    def builder(self) -> Builder:
+        """Inserts before the root; most matches fail and need none."""
+        if self._builder is None:
+            self._builder = Builder(graph_of(self.root), before=self.root)
+        return self._builder
 
     def copy(self) -> Match:
         """The same bindings, to build on while the search goes on."""

@@ -29,7 +29,7 @@ __all__ = [
     "match", "matches", "maybe", "op", "rewrite", "users", "var",
 ]  # fmt: skip
 
-# A value with more users than this is shared by design: its users are tried again in the next round only.
+# A value with more users than this is shared by design: no rule asks for so few that one less would matter.
 NEAR = 16
 
 
@@ -86,23 +86,26 @@ class RewriteLog:
 def apply_rules(module: Module, rules: Iterable[Rule], by: str, *, limit: int = 64) -> RewriteLog:
     """Apply rules everywhere until none fires; `by` names the pass in locations.
 
-    Each op is tried once, and again when an operand or user of it changed; rounds over all ops go on until one changes
-    nothing. Raises RanvierError when one place is rewritten more than `limit` times without becoming smaller: the
-    rules then undo each other.
+    Each op is tried once, and again when something within reach of the patterns changed. A use of a constant may go in
+    another graph: a module of several graphs is gone over until nothing fires. Raises RanvierError when one place is
+    rewritten more than `limit` times without becoming smaller: the rules then undo each other.
     """
     log = RewriteLog()
     driver = _Driver(module, tuple(rules), by, log, limit)
-    before = -1
-    while len(log.applied) > before:
+    while True:
         before = len(log.applied)
+        driver.again = len(module.graphs) > 1
         for graph in list(module.graphs.values()):
             driver.sweep(graph)
-    return log
+        if not driver.again or len(log.applied) == before:
+            return log
 
 
 class _Driver:
     def __init__(self, module: Module, rules: tuple[Rule, ...], by: str, log: RewriteLog, limit: int):
         self.module, self.rules, self.by, self.log, self.limit = module, rules, by, log, limit
+        self.reach = 1 + max((_depth(r.pattern) for r in rules), default=0)
+        self.again = False
         self.table: dict[type[Op], list[Rule]] = {}
         self.work: deque[Op] = deque()
         self.waiting: set[Op] = set()
@@ -124,6 +127,17 @@ class _Driver:
         if root not in self.waiting:
             self.waiting.add(root)
             self.work.append(root)
+
+    def _downstream(self, ops: Iterable[Op]) -> None:
+        """Try ops again, and those behind them whose patterns reach as far."""
+        front = dict.fromkeys(op_ for op_ in ops if op_.graph is not None)
+        for _ in range(self.reach):
+            for op_ in front:
+                self._later(op_)
+            front = dict.fromkeys(user for op_ in front for r in op_.results for user, _ in r.uses)
+            if len(front) > NEAR * NEAR:
+                self.again = True
+                return
 
     def _rules(self, kind: type[Op]) -> list[Rule]:
         if kind not in self.table:
@@ -164,8 +178,7 @@ class _Driver:
             made.location = made.location or location
             made.place = root.place
         for old, new in zip(root.results, values, strict=True):
-            for user in old.users:
-                self._later(user)
+            self._downstream(old.users)
             replace_uses(old, new)
         gone = erase_dead(root)
         self._keep_facts(gone, values, at)
@@ -174,12 +187,10 @@ class _Driver:
                 graph_of(new.op).rename(new, wanted)
         for op_ in (*created, *gone):
             for value in op_.arguments:
-                # what lost a user, or has a new one: its op and its users may match now
-                for near in (value.op, *(value.users if len(value.uses) <= NEAR else ())):
-                    if near is not None and near.graph is not None:
-                        self._later(near)
-        for made in created:
-            self._later(made)
+                # it lost a user, or has a new one: bounds on its uses are small, so many that are left change nothing
+                if len(value.uses) <= NEAR:
+                    self._downstream([value.op, *value.users] if value.op is not None else value.users)
+        self._downstream(created)
         self._count(rule, m, created, gone, at)
         self.log.applied.append(Application(rule.name, rule.algebra, at, tuple(repr(o) for o in created)))
 
@@ -205,6 +216,11 @@ class _Driver:
                 where=describe(m.root.location),
                 help="of two rules that undo each other, keep one",
             )
+
+
+def _depth(pattern: Pattern) -> int:
+    """How many ops a pattern has one behind the other."""
+    return (1 if pattern.ops else 0) + max(map(_depth, pattern.operands), default=0)
 
 
 def erase_dead(root: Op) -> list[Op]:
