@@ -27,6 +27,8 @@ class Code(Record):
     psp_class: ClassVar[Literal["constant", "weight", "history"]] = "constant"
     needs_window: ClassVar[bool] = False
     needs_stepwise: ClassVar[bool] = False
+    takes_slopes: ClassVar[bool] = True
+    """Whether negative spikes may have a threshold of their own, which gives activations a slope below zero."""
     may_delay: ClassVar[bool] = True
     integrates: ClassVar[bool] = False
     """Whether an integrate-and-fire neuron fires this code."""

@@ -22,6 +22,7 @@ class Differential(Code):
     psp_class = "history"
     may_delay = False
     needs_stepwise = True
+    takes_slopes = False
     integrates = True
     signed: bool = option(Flag(), True, "spikes of either sign, to correct in both directions")
     levels: int = option(Integer(1, 2**15), 1, "largest count of spikes in one step")

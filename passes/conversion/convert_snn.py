@@ -143,6 +143,9 @@ class ConvertSnn(Pass):
 
     def code_for(self, shape: Shape) -> Code:
         """The code of a neuron of that shape: signed where the activation or the option asks for it."""
+        if shape.below is not None and not np.all(shape.below == 1) and not self.code.takes_slopes:
+            help = "use a code whose negative spikes do not correct positive ones, such as rate"
+            raise error("bad-value", f"`convert-snn`: {self.code.word} has no form with a slope below zero", help=help)
         signed = self.signed or self.code.signed or shape.below is not None
         if signed and self.reset == "hard":
             raise error(
