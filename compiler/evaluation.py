@@ -151,12 +151,16 @@ def evaluate(
     batch: int | None = None,
     trials: int = 1,
     source_outputs: Array | None = None,
+    where: str = "",
 ) -> Evaluation:
-    """See `Executable.evaluate`; `source_outputs` are the source model's first output, if known already."""
+    """See `Executable.evaluate`; `source_outputs` are the source model's first output, if known already.
+
+    `where` is the place that errors name, such as the file that the samples and labels come from.
+    """
     graph = executable.module.main
-    inputs = check_data(graph, images, "evaluation data", "images")
+    inputs = check_data(graph, images, "evaluation data", where or "images")
     count = sample_count(graph, inputs)
-    known = None if labels is None else check_labels(labels, count, classes=class_count(graph))
+    known = None if labels is None else check_labels(labels, count, where=where, classes=class_count(graph))
     if trials < 1:
         raise error("bad-value", f"trials must be at least 1, not {trials}")
     runs = [_run(executable, inputs, count, batch, trial) for trial in range(trials)]

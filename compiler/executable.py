@@ -11,7 +11,7 @@ from ranvier.batching import run_in_batches
 from ranvier.ir.core import Module
 from ranvier.ir.interfaces import Array, Program, RunResult, Target
 from ranvier.ir.interpret import check_input, zip_inputs
-from ranvier.samples import as_inputs, is_torch, to_numpy
+from ranvier.samples import as_inputs, check_finite, is_torch, to_numpy
 from ranvier.trace import Trace
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Executable:
     def __call__(self, *inputs: Any) -> Any:
         """The outputs, in the units of the source model: an array, or a tuple when there are several.
 
-        Inputs are in graph order; torch tensors give torch tensors. Raises RanvierError (bad-input) when they do not
-        fit.
+        Inputs are in graph order; torch tensors give torch tensors. Raises RanvierError: bad-input when they do
+        not fit, bad-data when they hold NaN or infinite numbers.
         """
         outputs = self.run(tuple(to_numpy(x) for x in inputs)).outputs
         like = next((x for x in inputs if is_torch(x)), None)
@@ -59,12 +59,14 @@ class Executable:
     ) -> RunResult:
         """Outputs and the values of `@main` named in `taps`, as numpy arrays; timed ones are [T, ...].
 
-        `sample_ids` and `trial` key the random draws: by default samples are numbered from 0.
+        `sample_ids` and `trial` key the random draws: by default samples are numbered from 0. Raises RanvierError as a
+        call does.
         """
         graph = self.module.main
         symbols: dict[str, int] = {}
         pairs = zip_inputs(graph, as_inputs(inputs))
         arrays = [check_input(arg, to_numpy(x), symbols) for arg, x in pairs]
+        check_finite(graph, arrays)
         for name in taps:
             graph.value(name)
 

@@ -37,8 +37,8 @@ def as_inputs(data: Any) -> tuple[Any, ...]:
     return (data,)
 
 
-def check_data(graph: Graph, data: Any, what: str = "data", where: str = "") -> tuple[Array, ...]:
-    """Data as arrays of the types of a graph's arguments.
+def check_data(graph: Graph, data: Any, what: str = "data", where: str | Sequence[str] = "") -> tuple[Array, ...]:
+    """Data as arrays of the types of a graph's arguments; `where` errors place them, one for all or one an input.
 
     Raises RanvierError (bad-data) with every wrong input: count, shape, kind of numbers, NaN, no samples.
     """
@@ -48,12 +48,12 @@ def check_data(graph: Graph, data: Any, what: str = "data", where: str = "") -> 
         names = ", ".join(f"%{a.name}: {a.type}" for a in graph.args)
         counts = _count(len(given), "array"), _count(len(graph.args), "input")
         message = f"{what} holds {counts[0]}, the network takes {counts[1]} ({names})"
-        raise error("bad-data", message, where=where, help="give one array an input, several as a tuple in that order")
+        place = where if isinstance(where, str) else ", ".join(dict.fromkeys(where))
+        raise error("bad-data", message, where=place, help="give one array an input, several as a tuple in that order")
     symbols: dict[str, int] = {}
     found: list[Diagnostic] = []
     arrays: list[Array] = []
-    for index, (arg, x) in enumerate(zip(graph.args, given, strict=True)):
-        place = where if len(given) == 1 else f"{where}[{index}]"
+    for arg, x, place in zip(graph.args, given, _places(where, len(given)), strict=True):
         try:
             array = _numbers(x)
             found += _findings(graph, arg, array, what, place)
@@ -66,6 +66,17 @@ def check_data(graph: Graph, data: Any, what: str = "data", where: str = "") -> 
     if found:
         raise RanvierError(found)
     return tuple(arrays)
+
+
+def check_finite(graph: Graph, arrays: Sequence[Array]) -> None:
+    """Raise RanvierError (bad-data) naming every input that holds NaN or infinite numbers."""
+    symbol = sample_symbol(graph)
+    findings = (
+        not_finite(x, f"input %{arg.name}", axis=sample_axis(arg.type) if has_samples(arg, symbol) else None)
+        for arg, x in zip(graph.args, arrays, strict=True)
+    )
+    if found := [d for d in findings if d is not None]:
+        raise RanvierError(found)
 
 
 def class_count(graph: Graph) -> int | None:
@@ -103,6 +114,12 @@ def check_labels(
             notes=(f"first in sample {first}: label {array[first]}",),
         )
     return array.astype(np.int64)
+
+
+def _places(where: str | Sequence[str], count: int) -> Sequence[str]:
+    if not isinstance(where, str):
+        return where
+    return [where] if count == 1 else [f"{where}[{index}]" for index in range(count)]
 
 
 def _numbers(x: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Data that hold NaN or infinite numbers: one finding for calibration, evaluation and training."""
+"""Data that hold NaN or infinite numbers: one finding for running, calibration, evaluation and training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ def not_finite(array: Array, what: str, place: str = "", axis: int | None = None
     """What is wrong with an array (bad-data), or None; `axis` counts its samples."""
     if array.dtype.kind in "biu":
         return None
-    bad = ~np.isfinite(array)
-    wrong = int(bad.sum())
-    if not wrong:
+    good = np.isfinite(array)
+    if good.all():
         return None
+    bad = ~good
+    wrong = int(bad.sum())
     first = np.unravel_index(int(bad.argmax()), array.shape)
     kind = "NaN" if np.isnan(array[first]) else "infinite numbers"
     message = f"{what} holds {kind}: {wrong} of {array.size} numbers are not finite"

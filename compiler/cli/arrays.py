@@ -43,21 +43,21 @@ def read_named(path: Path, name: str) -> Array:
     return arrays[name]
 
 
-def read_inputs(paths: Sequence[Path], names: Sequence[str]) -> list[Array]:
-    """Arrays for arguments of these names: one .npz by name, or files in the arguments' order."""
+def read_inputs(paths: Sequence[Path], names: Sequence[str]) -> tuple[list[Array], list[str]]:
+    """Arrays for arguments of these names, and the file of each: one .npz by name, or files in the arguments' order."""
     if len(paths) == 1 and paths[0].suffix == ".npz":
         arrays = read_arrays(paths[0])
         if len(arrays) == 1 and len(names) == 1:
-            return list(arrays.values())
+            return list(arrays.values()), [str(paths[0])]
         missing = [name for name in names if name not in arrays]
         if missing:
             help = f"it holds {', '.join(arrays)}; the model takes {', '.join(names)}"
             raise error("unknown-name", f"it holds no array called {missing[0]!r}", where=str(paths[0]), help=help)
-        return [arrays[name] for name in names]
+        return [arrays[name] for name in names], [str(paths[0])] * len(names)
     if len(paths) != len(names):
         message = f"the model takes {len(names)} inputs ({', '.join(names)}), {len(paths)} were given"
         raise error("bad-input", message, help="give one --input for each, in this order")
-    return [next(iter(read_arrays(path).values())) for path in paths]
+    return [next(iter(read_arrays(path).values())) for path in paths], [str(path) for path in paths]
 
 
 def check_output(path: Path, count: int) -> None:

@@ -12,6 +12,7 @@ from ranvier.cli.arrays import check_output, read_inputs, read_named, write_arra
 from ranvier.cli.console import emit, paragraph, progress, table, tell
 from ranvier.cli.models import is_artifact, read_artifact, read_model
 from ranvier.ir.diagnostics import error
+from ranvier.samples import check_data
 
 if TYPE_CHECKING:
     from ranvier.building import BuildResult
@@ -124,10 +125,10 @@ def run_arrays(given: str, inputs: Sequence[Path], output: Path, target: str | N
     """Run a model or an artifact on arrays and write its outputs by name."""
     executable = _executable(given, target)
     graph = executable.module.main
-    arrays = read_inputs(inputs, [arg.name for arg in graph.args])
+    arrays, places = read_inputs(inputs, [arg.name for arg in graph.args])
     names = graph.terminator.attributes["names"]
     check_output(output, len(names))
-    outputs = executable.run(tuple(arrays), batch=batch).outputs
+    outputs = executable.run(check_data(graph, tuple(arrays), where=places), batch=batch).outputs
     write_arrays(output, dict(zip(names, outputs, strict=True)))
     for name, array in zip(names, outputs, strict=True):
         tell(f"{name}: {array.dtype} {list(array.shape)}")
@@ -152,15 +153,18 @@ def evaluate_artifact(
     artifact: Path, data: Path, names: tuple[str, str], skip: int, limit: int | None, report: Path | None
 ) -> None:
     """Print the evaluation of an artifact on a part of a data file."""
+    from ranvier.evaluation import evaluate
+
     executable = read_artifact(artifact)
     images, labels = (read_named(data, name) for name in names)
     stop = None if limit is None else skip + limit
     images, labels = images[skip:stop], labels[skip:stop]
     if not len(images):
         raise error("bad-data", f"no samples are left behind --skip {skip}", where=str(data), help="skip fewer")
+    place = f"{data}, from sample {skip} on" if skip else str(data)
     with progress(f"evaluating {artifact}") as say:
         say(f"evaluating {len(images)} samples", 0, 0)
-        found = executable.evaluate(images, labels)
+        found = evaluate(executable, images, labels, where=place)
     emit(str(found))
     if report is not None:
         executable.report(report, found)

@@ -78,9 +78,11 @@ def files(ranvier):
     samples = np.linspace(-1, 1, 32, dtype=np.float32).reshape(8, 4)
     np.save(folder / "good.npy", samples)
     np.save(folder / "wrong.npy", samples.reshape(4, 8))
-    np.savez(folder / "wrong.npz", x=samples.reshape(4, 8))
+    np.savez(folder / "wrong.npz", x=samples.reshape(4, 8), y=np.zeros(4, int))
+    np.savez(folder / "labels.npz", x=samples, y=np.arange(8))
     samples[2, 1] = np.nan
     np.save(folder / "nan.npy", samples)
+    np.savez(folder / "nan.npz", x=samples, y=np.zeros(8, int))
     (folder / "torn.npy").write_bytes((folder / "good.npy").read_bytes()[:150])
     save_artifacts(folder)
 
@@ -121,6 +123,10 @@ CASES = {
     "data_with_nan": ("opt", "net.rv", "-p", "calibrate", "-d", "nan.npy", "-o", "out.rv"),
     "damaged_data": ("opt", "net.rv", "-p", "calibrate", "-d", "torn.npy", "-o", "out.rv"),
     "input_of_wrong_shape": ("run", "net.rvx", "-i", "wrong.npy", "-o", "out.npz"),
+    "input_with_nan": ("run", "net.rvx", "-i", "nan.npy", "-o", "out.npz"),
+    "evaluation_of_wrong_shape": ("eval", "net.rvx", "-d", "wrong.npz"),
+    "evaluation_with_nan": ("eval", "net.rvx", "-d", "nan.npz", "--skip", "1"),
+    "evaluation_with_wrong_labels": ("eval", "net.rvx", "-d", "labels.npz"),
     "flipped_byte": ("run", "flipped.rvx", "-i", "good.npy", "-o", "out.npz"),
     "artifact_cut_short": ("eval", "short.rvx", "-d", "good.npy"),
     "not_an_artifact": ("eval", "net.rv", "-d", "good.npy"),

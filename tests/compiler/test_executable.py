@@ -42,6 +42,29 @@ def test_it_gives_the_kind_that_it_was_handed():
         exe(SAMPLES, SAMPLES)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
+@pytest.mark.parametrize("target", ["meaning", "torch"])
+def test_numbers_that_are_not_finite_are_refused_as_evaluation_refuses_them(wrong, kind, target):
+    exe = rv.compile(network(), target=target)
+    samples = SAMPLES.copy()
+    samples[5, 0, 1, 2] = wrong
+    with pytest.raises(rv.RanvierError) as called:
+        exe(kind(samples))
+    with pytest.raises(rv.RanvierError) as evaluated:
+        exe.evaluate(kind(samples))
+    (of_call,), (of_evaluation,) = called.value.diagnostics, evaluated.value.diagnostics
+    assert (of_call.code, of_call.notes, of_call.help) == ("bad-data", of_evaluation.notes, of_evaluation.help)
+    assert of_call.notes == ("first in sample 5, at [5, 0, 1, 2]",)
+
+
+def test_every_input_that_is_not_finite_is_named_at_once():
+    exe = rv.compile(two_by_two(), target="meaning")
+    with pytest.raises(rv.RanvierError) as caught:
+        exe(SAMPLES[:, :, 0, 0] * np.nan, SAMPLES[:, :, 0, 0] * np.inf)
+    assert ["%a" in caught.value.diagnostics[0].message, "%b" in caught.value.diagnostics[1].message] == [True, True]
+
+
 def test_several_inputs_and_outputs():
     exe = rv.compile(two_by_two(), target="meaning", data=(SAMPLES[:, :, 0, 0], SAMPLES[:, :, 1, 1]))
     total, difference = exe(SAMPLES[:, :, 0, 0], torch.from_numpy(SAMPLES[:, :, 1, 1]))
