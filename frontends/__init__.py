@@ -42,14 +42,18 @@ def frontend(name: str) -> Frontend:
     return made
 
 
+def known_suffixes() -> list[str]:
+    """The suffixes of the files that some frontend reads; raises RanvierError (plugin-failed)."""
+    return [suffix for name in frontend_names() for suffix in frontend(name).suffixes]
+
+
 def find_frontend(model: Any) -> Frontend:
     """The frontend that reads a path (by suffix) or an object; raises RanvierError when none does."""
-    suffixes: list[str] = []
     for name in frontend_names():
         candidate = frontend(name)
         if candidate.accepts(model):
             return candidate
-        suffixes += candidate.suffixes
+    suffixes = known_suffixes()
     if isinstance(model, str | os.PathLike):
         suffix = Path(model).suffix
         hit = near(suffix, suffixes)

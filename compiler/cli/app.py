@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 app = typer.Typer(
     name="ranvier",
@@ -18,9 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model: .onnx, .pt2, .nir or .rv; `-` reads text from stdin.")
-]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model: {suffixes}; `-` reads text from stdin.")]
 Any_ = Annotated[
     str, typer.Argument(metavar="MODEL|ARTIFACT", help="A model, or an artifact (.rvx) made by `build` or save().")
 ]
@@ -31,6 +30,20 @@ Target = Annotated[
     str | None, typer.Option("--target", "-t", help="Where a model runs; torch, unless another is named.")
 ]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="How many samples are run at once.")]
+
+
+class _TakesModel(TyperCommand):
+    """A command with a MODEL: its help lists what can be read, plugins included, which takes looking them up."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """See click: fills `{suffixes}` in."""
+        from ranvier.frontends import known_suffixes
+
+        *most, last = known_suffixes()
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument) and parameter.help:
+                parameter.help = parameter.help.replace("{suffixes}", f"{', '.join(most)} or {last}")
+        super().format_help(ctx, formatter)
 
 
 def _version(wanted: bool) -> None:
@@ -109,7 +122,7 @@ def evaluate(
     evaluate_artifact(artifact, data, (inputs, labels), skip, limit, report)
 
 
-@app.command(rich_help_panel="Build and run")
+@app.command(cls=_TakesModel, rich_help_panel="Build and run")
 def codes(
     model: Model,
     data: Annotated[Path, typer.Option("--data", "-d", help="A .npz that holds samples (x) and labels (y).")],
@@ -140,7 +153,7 @@ def codes(
 
 
 # -- looking at modules ------------------------------------------------------------------------------------------------
-@app.command(rich_help_panel="Modules")
+@app.command(cls=_TakesModel, rich_help_panel="Modules")
 def opt(
     model: Model,
     file: Annotated[Path | None, typer.Argument(metavar="FILE.rvp", help="A file that holds the pipeline.")] = None,
@@ -197,7 +210,7 @@ def diff(
     raise typer.Exit(diff_files(first, second))
 
 
-@app.command("import", rich_help_panel="Modules")
+@app.command("import", cls=_TakesModel, rich_help_panel="Modules")
 def import_(
     model: Model,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .rv file; weights go beside it.")] = None,

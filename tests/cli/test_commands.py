@@ -9,6 +9,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.cli.models import Place
+from ranvier.frontends import BUILTIN, known_suffixes
 
 NET = """ranvier v1 "tiny"
 graph @main(%x: tensor<Nx4xf32>) -> (y: tensor<Nx4xf32>) {
@@ -228,6 +229,19 @@ def test_every_command_has_help_with_an_example_or_a_sentence(ranvier):
         outcome = ranvier(name, "--help")
         assert outcome.code == 0
         assert "Usage: ranvier" in outcome.out
+
+
+@pytest.mark.parametrize("command", ["codes", "import", "opt"])
+def test_help_lists_the_suffixes_that_can_be_read(ranvier, monkeypatch, command):
+    class Other:
+        suffixes = (".other",)
+
+    said = " ".join(ranvier(command, "--help").out.replace("│", " ").split())
+    assert f"A model: {', '.join(known_suffixes()[:-1])} or {known_suffixes()[-1]};" in said
+    assert ".other" not in said
+    monkeypatch.setitem(BUILTIN, "other", f"{__name__}:Other")
+    monkeypatch.setattr(sys.modules[__name__], "Other", Other, raising=False)
+    assert ".rv or .other;" in " ".join(ranvier(command, "--help").out.replace("│", " ").split())
 
 
 def test_a_fault_leaves_a_folder_and_its_command(ranvier, monkeypatch):
