@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ranvier.backends.torch_runtime.samplewise import batch_dim, is_samplewise
 from ranvier.ir.core import Graph, Op, Value
 from ranvier.ir.ops.control import callees
+from ranvier.ir.samplewise import batch_dim, is_samplewise
 from ranvier.ir.still import still_values
 from ranvier.ir.timing import PureOp, is_stateful, regions
 from ranvier.ir.types import Dim, StateType

@@ -18,11 +18,11 @@ from ranvier.backends.torch_runtime.biases import given_back
 from ranvier.backends.torch_runtime.dtypes import literal
 from ranvier.backends.torch_runtime.emit.registry import PURE, SPECIAL
 from ranvier.backends.torch_runtime.fusion import Term, can_accumulate
-from ranvier.backends.torch_runtime.samplewise import leads
 from ranvier.backends.torch_runtime.scaling import Scaled
 from ranvier.backends.torch_runtime.stages import Order, Stage, is_timed, order_of
 from ranvier.backends.torch_runtime.stepping import write_steps
 from ranvier.ir.core import Graph, Op, Value
+from ranvier.ir.samplewise import leads
 from ranvier.ir.types import Dim, SpikesType
 
 if TYPE_CHECKING:

@@ -8,11 +8,9 @@ import torch
 
 from ranvier.backends.torch_runtime.emit.registry import pure
 from ranvier.backends.torch_runtime.namespace import xp
-from ranvier.backends.torch_runtime.samplewise import leads, mentions, rule
 from ranvier.ir.core import Op
 from ranvier.ir.ops.code_value import CodeValue, bypassed, window_value, with_parameters
 from ranvier.ir.ops.noise import bar_of
-from ranvier.ir.types import Dim
 
 Tensor = torch.Tensor
 
@@ -70,8 +68,3 @@ def code_value(op: Op, w: Any, x: str, theta: str | None, *parameters: str) -> s
         on_channels = given.type.rank == 1 and kind.rank > 1
         shaped = f"{theta}.reshape({(-1,) + (1,) * (kind.rank - 2)})" if on_channels else theta
     return f"{w.bind(Kernel(op), 'code_value')}(R, {', '.join([x, shaped, *parameters])})"
-
-
-@rule("snn.code_value")
-def _samplewise(op: Op, batch: Dim) -> bool:
-    return leads(op.operands[0], batch) and not any(mentions(v, batch) for v in op.operands[1:])

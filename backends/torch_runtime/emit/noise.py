@@ -12,11 +12,9 @@ import torch
 
 from ranvier.backends.torch_runtime.emit.registry import pure, stepped
 from ranvier.backends.torch_runtime.emit.state import kernel_lines
-from ranvier.backends.torch_runtime.samplewise import leads, rule
 from ranvier.ir.core import Op
 from ranvier.ir.ops.noise import bar_of, settle, shift_bars
 from ranvier.ir.rng import uniform_at
-from ranvier.ir.types import Dim
 
 Tensor = torch.Tensor
 
@@ -108,8 +106,3 @@ def noise(op: Op, w: Any) -> None:
 def window(op: Op, w: Any, x: str, offset: str | None) -> str:
     """Shifts."""
     return f"{w.bind(Noise(op), 'noise')}.window(R, {x}, {offset})"
-
-
-@rule("snn.noise")
-def _samplewise(op: Op, batch: Dim) -> bool:
-    return leads(op.arguments[0], batch)

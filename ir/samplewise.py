@@ -1,7 +1,7 @@
 """Which ops treat every sample of the first axis on its own: they may be cut into tiles, or folded with other steps.
 
 A rule sees an op and the dimension that counts samples. An op without a rule is taken as one that mixes samples: then
-the batch stays whole and steps run one by one.
+a runtime keeps the batch whole and runs steps one by one, and a batch of a fixed size stays fixed.
 """
 
 from __future__ import annotations
@@ -107,6 +107,16 @@ def _weighted(op: Op, batch: Dim) -> bool:
 @rule(*STATEFUL)
 def _stateful(op: Op, batch: Dim) -> bool:
     return leads(op.arguments[0], batch)
+
+
+@rule("snn.noise")
+def _noise(op: Op, batch: Dim) -> bool:
+    return leads(op.arguments[0], batch)
+
+
+@rule("snn.code_value")
+def _code_value(op: Op, batch: Dim) -> bool:
+    return leads(op.operands[0], batch) and not any(mentions(v, batch) for v in op.operands[1:])
 
 
 @rule(*WINDOWED)
