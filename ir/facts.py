@@ -8,6 +8,10 @@ from typing import Any, ClassVar
 from ranvier.ir.fields import Enum, Integer, ListOf, Optional, Real, RecordOf, ResourceRef, Text, option
 from ranvier.ir.records import Record
 
+PROVENANCES = ("given", "no_data", "noise", "bn", "class_impression")
+"""Where numbers come from: data given, options alone, or samples made from the model (noise, matched statistics of
+batch normalization, class impressions). No real data was used but where it is `given`."""
+
 
 @dataclass(frozen=True)
 class Fact(Record):
@@ -33,7 +37,7 @@ class Statistics(Fact):
     """One statistic of a value over calibration data.
 
     `values` has one number for `per=layer`, one per channel (axis 1) for `per=channel`. `definition` says exactly what
-    was computed, `data` over what.
+    was computed, `data` over what, `provenance` where that data comes from.
     """
 
     word = "statistics"
@@ -42,6 +46,7 @@ class Statistics(Fact):
     per: str = option(Enum("layer", "channel"), "layer")
     definition: str = option(Text(), "")
     data: str = option(Text(), "", help="what data, how many samples")
+    provenance: str = option(Enum(*PROVENANCES), "given", help="the data given, or samples made from the model alone")
 
     @property
     def subject(self) -> object:
@@ -58,6 +63,7 @@ class Histogram(Fact):
     low: tuple[float, ...] = option(ListOf(Real()))
     high: tuple[float, ...] = option(ListOf(Real()))
     data: str = option(Text(), "")
+    provenance: str = option(Enum(*PROVENANCES), "given", help="the data given, or samples made from the model alone")
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class Converted(Fact):
     activation: str = option(Text())
     threshold: str = option(Text(), "")
     latency: int | None = option(Optional(Integer()), None)
+    provenance: str = option(Enum(*PROVENANCES), "given", help="of the data that code and threshold follow from")
 
 
 @dataclass(frozen=True)
@@ -133,3 +140,4 @@ class NeuronCode(Fact):
     theta: tuple[float, ...] = option(ListOf(Real(0)), (), "thresholds; none means those of convert-snn")
     axis: int | None = option(Optional(Integer(0)), None, "the axis of the channels, with several thresholds")
     definition: str = option(Text(), "", "how it was found")
+    provenance: str = option(Enum(*PROVENANCES), "given", help="of the data that it was found on")

@@ -62,7 +62,13 @@ def facts(draw: Any, mask: str | None = None, counts: str | None = None) -> tupl
         st.builds(facts_.ImportedName, names),
         st.builds(facts_.DimName, st.just("N"), names),
         st.builds(facts_.Note, names),
-        st.builds(facts_.Converted, names, names, st.one_of(st.none(), st.integers(0, 99))),
+        st.builds(
+            facts_.Converted,
+            names,
+            names,
+            st.one_of(st.none(), st.integers(0, 99)),
+            st.sampled_from(facts_.PROVENANCES),
+        ),
     ]
     if mask is not None:
         kinds.append(st.just(facts_.Mask(mask)))

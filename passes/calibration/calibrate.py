@@ -14,12 +14,12 @@ from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.activations import Clip, LeakyRelu, Prelu, Relu
 from ranvier.ir.ops.elementwise import Unary
 from ranvier.ir.types import TensorType
+from ranvier.passes.calibration.samples import CALIBRATION, MADE, calibration_samples
 from ranvier.passes.calibration.statistics import (
     channel_axis,
     check_kind,
     compute,
     definition,
-    describe_data,
     histogram,
     rows_of,
     tapped,
@@ -57,29 +57,41 @@ class Calibrate(Pass):
     per: str = option(Enum("layer", "channel"), "layer", "one number, or one a channel")
     of: object = option(AnyOf(Enum("activations", "all"), ListOf(Text())), "activations", "which values")
     bins: int = option(Integer(0, 1 << 16), 0, "bins of a histogram fact; 0 for none")
+    calibration: str = option(
+        Enum(*CALIBRATION), "data", "the data given, or samples made from the model: no real data is used"
+    )
+    samples: int = option(Integer(1), MADE, "how many samples are made")
+    seed: int = option(Integer(0), 0, "seed of samples that are made")
     batch: int = option(Integer(1), 128, "samples run at once")
+
+    def check(self) -> None:
+        """See Record: what is made from the model needs no data."""
+        if self.calibration != "data":
+            object.__setattr__(self, "needs", ())
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
-        data = context.need_data(self.word)
-        source = describe_data(context, data)
+        found = calibration_samples(self.calibration, module, context, self.word, count=self.samples, seed=self.seed)
+        origin = (found.description, found.provenance)
+        if found.provenance != "given":
+            context.note(f"statistics of {found.description}; no real data was used")
         values = {v.name: v for v in self._chosen(module)}
-        for name, array in tapped(module, list(values), data, context.runtime, self.batch):
+        for name, array in tapped(module, list(values), found.inputs, context.runtime, self.batch):
             value = values[name]
             axis = channel_axis(value) if self.per == "channel" else None
             per = "layer" if axis is None else "channel"  # a value without channels has one number
             rows = rows_of(array, axis)
             kept = tuple(f for f in value.facts if not self._replaced(f, per))
             made = tuple(
-                Statistics(k, tuple(map(float, compute(k, rows))), per, definition(k, axis), source)
+                Statistics(k, tuple(map(float, compute(k, rows))), per, definition(k, axis), *origin)
                 for k in self.statistics
             )
             value.facts = kept + made
             if self.bins:
-                found = histogram(rows, self.bins)
-                counts = module.add(found.counts.astype(np.int64), f"{name}.histogram")
-                low, high = (tuple(map(float, a)) for a in (found.low, found.high))
-                value.facts += (Histogram(counts, low, high, source),)
+                bins = histogram(rows, self.bins)
+                counts = module.add(bins.counts.astype(np.int64), f"{name}.histogram")
+                low, high = (tuple(map(float, a)) for a in (bins.low, bins.high))
+                value.facts += (Histogram(counts, low, high, *origin),)
 
     def _replaced(self, fact: object, per: str) -> bool:
         if isinstance(fact, Histogram):

@@ -61,7 +61,7 @@ class Synthesis:
         """What the data is, for facts and notes."""
         how = {"noise": "normal noise", "bn": "batch-norm matching", "class_impression": "class impressions"}
         steps = "" if self.method == "noise" else f", {self.steps} steps"
-        return f"{self.count} synthetic samples ({how[self.method]}{steps}, seed {self.seed}); no real data was used"
+        return f"{self.count} synthetic samples ({how[self.method]}{steps}, seed {self.seed})"
 
     def _noise(self, arg: Value, rng: np.random.Generator) -> Array:
         shape = [d for d in arg.type.shape[1:] if isinstance(d, int)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from ranvier.ir.locations import describe
 from ranvier.ir.rewriting import apply_rules
 from ranvier.ir.text.values import Word
 from ranvier.ir.timing import PureOp
-from ranvier.passes.calibration.statistics import channel_axis, describe_data, tapped
-from ranvier.passes.calibration.synthesize import SOURCES, Synthesis
+from ranvier.passes.calibration.samples import CALIBRATION, Samples, calibration_samples
+from ranvier.passes.calibration.statistics import channel_axis, tapped
 from ranvier.passes.conversion.activations import POOLING, Shape, shape_of
 from ranvier.passes.conversion.correct import Corrector
-from ranvier.passes.conversion.given import given_code, given_layer
+from ranvier.passes.conversion.given import given_code, given_layer, given_provenance
 from ranvier.passes.conversion.network import Converter, Layer, Row
 from ranvier.passes.conversion.readout import MembraneReadout, check_readout
 from ranvier.passes.conversion.thresholds import check_kind, choose
@@ -32,6 +32,7 @@ register_code(
     "not-converted", "A hidden activation has no spiking form under the options given; a conversion never skips one."
 )
 register_code("no-activity", "A layer is zero on all the calibration data, so that no threshold follows from it.")
+Array = np.ndarray[Any, Any]
 DEFAULT_STEPS = 32
 register_code("already-timed", "The module has values over time: it is a spiking network already.")
 
@@ -97,7 +98,7 @@ class ConvertSnn(Pass):
         "samples that corrections are found on; none means 1024 / T, 16 to 128. Also how many are made (128)",
     )
     calibration: str = option(
-        Enum("data", *SOURCES), "data", "the data given, or samples made from the model: no real data is used"
+        Enum(*CALIBRATION), "data", "the data given, or samples made from the model: no real data is used"
     )
     seed: int = option(Integer(0), 0, "seed of a random input code, and of samples that are made")
     allow_unconverted: bool = option(Flag(), False, "leave activations without a spiking form real-valued")
@@ -115,15 +116,11 @@ class ConvertSnn(Pass):
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
         check_source(module)
-        if self.calibration == "data":
-            data = context.need_data(self.word)
-            described = describe_data(context, data)
-        else:
-            made = Synthesis(self.calibration, self.samples or 128, seed=self.seed)
-            data, described = made.make(module, context), made.description
+        samples = calibration_samples(self.calibration, module, context, self.word, count=self.samples, seed=self.seed)
+        data = samples.inputs
         log = apply_rules(module, (*activation_forms.RULES, *POOLING), self.word)
         context.rewrites.append(log)
-        layers = self.layers(module, data, context)
+        layers = self.layers(module, data, context, samples.provenance)
         few = [x[: self.samples or min(128, max(16, 1024 // self.window))] for x in data]
         names = [op.result.name for op in layers] if self.correct != "none" else []
         targets = dict(tapped(module, names, few, context.runtime, self.batch))
@@ -134,7 +131,7 @@ class ConvertSnn(Pass):
         if targets:
             self._correct(module, few, targets, context)
         context.tables["coverage"] = [r.as_dict() for r in rows]
-        self._report(rows, described, context)
+        self._report(rows, samples, context)
 
     @property
     def window(self) -> int:
@@ -158,7 +155,9 @@ class ConvertSnn(Pass):
         except ValueError as why:
             raise error("bad-value", f"`convert-snn`: {why}") from None
 
-    def layers(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> dict[Op, Layer]:
+    def layers(
+        self, module: Module, data: Sequence[Array], context: PassContext, provenance: str = "given"
+    ) -> dict[Op, Layer]:
         """The neurons of activations: as facts give them, else with thresholds from the data."""
         found = [(op, s) for op in module.main.ops if (s := shape_of(module, op)) is not None]
         layers = {op: layer for op, s in found if (layer := given_layer(op, s, self.window)) is not None}
@@ -171,10 +170,12 @@ class ConvertSnn(Pass):
                 by_name.setdefault(value.name, []).append((op, shape))
         for name, array in tapped(module, list(by_name), data, context.runtime, self.batch):
             for op, shape in by_name[name]:
-                layers[op] = self._layer(op, shape, array, context)
+                layers[op] = replace(
+                    self._layer(op, shape, array, context), provenance=given_provenance(op) or provenance
+                )
         return layers
 
-    def _layer(self, op: Op, shape: Shape, array: np.ndarray[Any, Any], context: PassContext) -> Layer:
+    def _layer(self, op: Op, shape: Shape, array: Array, context: PassContext) -> Layer:
         """The neuron of an activation, its threshold from `array`."""
         code = given_code(op, self.window) or self.code_for(shape)
         axis = channel_axis(op.result) if self.per == "channel" else None
@@ -195,9 +196,7 @@ class ConvertSnn(Pass):
         theta = (value_range / np.float32(code.reach)).astype(np.float32)
         return Layer(shape, code, theta, axis, chosen.definition, chosen.dead)
 
-    def _correct(
-        self, module: Module, data: list[np.ndarray[Any, Any]], targets: dict[str, Any], context: PassContext
-    ) -> None:
+    def _correct(self, module: Module, data: list[Array], targets: dict[str, Any], context: PassContext) -> None:
         corrector = Corrector(module, context, data, targets, self.correct == "advanced", self.batch)
         found = corrector.run()
         context.tables["corrections"] = [
@@ -210,19 +209,21 @@ class ConvertSnn(Pass):
             f"the corrected layers before it, {before:.3g} -> {after:.3g}"
         )
 
-    def _input_ranges(self, data: Sequence[np.ndarray[Any, Any]]) -> list[tuple[float, bool]]:
+    def _input_ranges(self, data: Sequence[Array]) -> list[tuple[float, bool]]:
         return [(float(np.abs(x).max(initial=0.0)) or 1.0, bool((np.asarray(x) < 0).any())) for x in data]
 
-    def _output_ranges(self, module: Module, data: Sequence[np.ndarray[Any, Any]], context: PassContext) -> list[float]:
+    def _output_ranges(self, module: Module, data: Sequence[Array], context: PassContext) -> list[float]:
         outputs = context.runtime.run(module, data, batch=self.batch).outputs
         return [float(np.abs(np.asarray(y)).max(initial=0.0)) or 1.0 for y in outputs]
 
-    def _report(self, rows: list[Row], data: str, context: PassContext) -> None:
+    def _report(self, rows: list[Row], samples: Samples, context: PassContext) -> None:
         neurons = sum(r.became == "neuron" for r in rows)
         after = sum(r.became == "after readout" for r in rows)
         left = [r for r in rows if r.became == "real-valued"]
+        real = samples.provenance == "given" or any(r.provenance == "given" for r in rows)
         context.note(
-            f"{neurons} activations became neurons, {after} are applied after the readout; thresholds from {data}"
+            f"{neurons} activations became neurons, {after} are applied after the readout; thresholds from "
+            f"{samples.description}{'' if real else '; no real data was used'}"
         )
         dead = sum(r.dead for r in rows)
         if dead:

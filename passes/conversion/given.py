@@ -29,9 +29,15 @@ def given_code(activation: Op, steps: int) -> Code | None:
     return code
 
 
+def given_provenance(activation: Op) -> str | None:
+    """`given` where a fact has a code for an activation that was found on data given; None where none says so."""
+    fact = activation.result.fact(NeuronCode)
+    return "given" if fact is not None and fact.provenance == "given" else None
+
+
 def given_layer(activation: Op, shape: Shape, steps: int) -> Layer | None:
     """The neuron that a fact gives to an activation, thresholds included; None where calibration must give those."""
     code, fact = given_code(activation, steps), activation.result.fact(NeuronCode)
     if code is None or not fact.theta:
         return None
-    return Layer(shape, code, np.asarray(fact.theta, np.float32), fact.axis, fact.definition, 0)
+    return Layer(shape, code, np.asarray(fact.theta, np.float32), fact.axis, fact.definition, 0, fact.provenance)

@@ -49,6 +49,7 @@ class Layer:
     axis: int | None
     definition: str
     dead: int
+    provenance: str = "given"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Row:
     where: str = ""
     reason: str = ""
     dead: int = 0
+    provenance: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For tables."""
@@ -70,6 +72,7 @@ class Row:
             "op": self.op,
             "became": self.became,
             "threshold": self.threshold,
+            "provenance": self.provenance,
             "where": self.where,
             "reason": self.reason,
         }
@@ -267,8 +270,13 @@ class Converter:
             name=[f"{name}.spikes", f"{name}.membrane", f"{name}.count"],
         )  # fmt: skip
         del state, count
-        spikes.op.facts += (Converted(f"{op.name} %{name}", layer.definition),)
-        self.rows.append(Row(name, op.name, "neuron", _summary(theta), describe(op.location), dead=layer.dead))
+        spikes.op.facts += (Converted(f"{op.name} %{name}", layer.definition, provenance=layer.provenance),)
+        self.rows.append(
+            Row(
+                name, op.name, "neuron", _summary(theta), describe(op.location),
+                dead=layer.dead, provenance=layer.provenance,
+            )
+        )  # fmt: skip
         out: Value = self.b(Psp, spikes, name=name)
         return out
 

@@ -64,7 +64,8 @@ class FewSpikesFitting(Pass):
             mse = squared_error(code)
             kept = tuple(f for f in op.result.facts if not isinstance(f, NeuronCode))
             definition = _DEFINITION.format(code.low, code.high, mse, source)
-            op.result.facts = (*kept, NeuronCode(code, code.K, (1.0,), None, definition))
+            provenance = "given" if self.range is None else "no_data"
+            op.result.facts = (*kept, NeuronCode(code, code.K, (1.0,), None, definition, provenance))
             rows.append(_row(op, code, low, high, mse))
         context.tables["few-spikes tables"] = rows
         tables = len({id(f.code) for op in ops for f in op.result.facts if isinstance(f, NeuronCode)})
