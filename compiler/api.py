@@ -131,6 +131,8 @@ def _traced(
     started = time.perf_counter()
     module = load_model(model, example)
     seconds = time.perf_counter() - started
+    manager = PassManager(pipeline, runtime, data_description=data_description, progress=progress)
+    module = manager.open(module, seconds=seconds)
     inputs = None if data is None else check_data(module.main, data, "calibration data", data_description or "data=")
     if labels is not None and inputs is None:
         raise error("bad-data", "labels are given without data", where="labels=", help="give data= too")
@@ -140,8 +142,8 @@ def _traced(
 
         assert inputs is not None
         checked = check_labels(labels, sample_count(module.main, inputs), classes=class_count(module.main))
-    manager = PassManager(pipeline, runtime, inputs, checked, data_description, progress=progress)
-    return manager.run(module, seconds=seconds)
+    manager.data, manager.labels = inputs, checked
+    return manager.finish()
 
 
 def load_model(model: Any, example: Any = None) -> Module:

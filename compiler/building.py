@@ -17,8 +17,9 @@ from ranvier.frontends import existing_file
 from ranvier.ir.core import Graph, Module
 from ranvier.ir.diagnostics import error, suggest
 from ranvier.ir.interfaces import Array
-from ranvier.manager import Progress, no_progress
-from ranvier.recipe import DataLine, Recipe
+from ranvier.ir.types import Type
+from ranvier.manager import Progress, no_progress, open_inputs
+from ranvier.recipe import Build, DataLine, Recipe
 from ranvier.samples import check_data, check_labels
 
 
@@ -47,7 +48,7 @@ def build(recipe: Recipe, progress: Progress | None = None) -> list[BuildResult]
     builds = recipe.builds()
     tell(f"reading {recipe.model}", 0, len(builds))
     module = load_model(str(recipe.folder / recipe.model))
-    parts = {} if recipe.data is None else load_parts(recipe.data, recipe.folder, module)
+    data = _PartsOfData(recipe, module)
     results: list[BuildResult] = []
     source: Array | None = None
     for index, each in enumerate(builds):
@@ -55,6 +56,7 @@ def build(recipe: Recipe, progress: Progress | None = None) -> list[BuildResult]
         def passing(what: str, done: int, total: int, name: str = each.name, index: int = index) -> None:
             tell(f"{name}: {what}", index, len(builds))
 
+        parts = data.for_build(each)
         calibration = parts.get("calibrate")
         executable = compile_for(
             module,
@@ -73,6 +75,24 @@ def build(recipe: Recipe, progress: Progress | None = None) -> list[BuildResult]
         results.append(BuildResult(each.name, str(each.target), executable, evaluation))
     tell("done", len(builds), len(builds))
     return results
+
+
+class _PartsOfData:
+    """The parts of a recipe's data, read once for all builds whose modules take the same inputs."""
+
+    def __init__(self, recipe: Recipe, module: Module):
+        self.recipe, self.module = recipe, module
+        self.known: dict[tuple[Type, ...], dict[str, Part]] = {}
+
+    def for_build(self, build: Build) -> dict[str, Part]:
+        """The parts as a build's module takes them."""
+        if self.recipe.data is None:
+            return {}
+        opened = open_inputs(self.module, build.pipeline, build.target.runtime())
+        kinds = tuple(arg.type for arg in opened.main.args)
+        if kinds not in self.known:
+            self.known[kinds] = load_parts(self.recipe.data, self.recipe.folder, opened)
+        return self.known[kinds]
 
 
 def load_parts(line: DataLine, folder: Path, module: Module) -> dict[str, Part]:

@@ -32,10 +32,8 @@ class Executable:
 
     @property
     def source(self) -> Module:
-        """The module as it was imported."""
-        module = self.trace.stages[0].module
-        assert module is not None
-        return module
+        """The module as it was imported (with its inputs opened, where passes did that first)."""
+        return self.trace.source
 
     def __call__(self, *inputs: Any) -> Any:
         """The outputs, in the units of the source model: an array, or a tuple when there are several.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,18 +52,32 @@ class PassManager:
         Raises RanvierError when a pass lacks what it needs (before any pass runs), when a pass finds something that
         the user must mend, or (InternalError) when a pass fails; the latter leaves a folder that repeats it.
         """
-        self.check_needs()
+        self.open(module, seconds=seconds)
+        return self.finish()
+
+    def open(self, module: Module, *, seconds: float = 0.0) -> Module:
+        """Begin the trace and run the passes at the front that open inputs: the module that the data must fit."""
         if not module.frozen:
             module = module.clone().verify().freeze()
         counts = op_counts(module)
         self.trace = Trace(runtime=self.runtime)
+        self._done = 0
         source = Stage(
             "source", f"source {module.name}".strip(), lambda: module, seconds, ops_before=counts, ops_after=counts
         )
         self.trace.stages.append(source)
-        source.drift = self._first_run(module, source)
-        self._done = 0
-        self._steps(self.pipeline.steps, module, "")
+        opened = module
+        for each in opening(self.pipeline):
+            opened = self._pass(each, opened, "")
+            self.trace.stages[-1].opens_inputs = True
+        return opened
+
+    def finish(self) -> Trace:
+        """Run the rest of the pipeline on the data; the trace. Raises RanvierError like `run`."""
+        self.check_needs()
+        last = self.trace.stages[-1]
+        last.drift = self._first_run(self.trace.source, last)
+        self._steps(self.pipeline.steps[len(opening(self.pipeline)) :], self.trace.source, "")
         self.progress("done", self._total, self._total)
         return self.trace
 
@@ -175,7 +190,7 @@ class PassManager:
     def _outputs(self, module: Module, stage: Stage) -> tuple[Array, ...] | None:
         """Outputs on the samples; a module that cannot be run on them says so in a note."""
         assert self._samples is not None
-        if [a.type for a in module.main.args] != [a.type for a in self.trace.stages[0].module.main.args]:  # type: ignore[union-attr]
+        if [a.type for a in module.main.args] != [a.type for a in self.trace.source.main.args]:
             stage.notes.append("drift was not measured: the module takes other inputs than the source model")
             return None
         batch = DRIFT_SAMPLES if splittable(module, ()) else None
@@ -188,12 +203,24 @@ class PassManager:
     def _compare(self, outputs: Sequence[Array], stage: Stage) -> Drift | None:
         assert self._reference is not None
         assert self._samples is not None
-        module = self.trace.stages[0].module
-        assert module is not None
-        found = drift(self._reference, outputs, sample_count(module.main, self._samples))
+        found = drift(self._reference, outputs, sample_count(self.trace.source.main, self._samples))
         if found is None:
             stage.notes.append("drift was not measured: the outputs have other shapes than the source model's")
         return found
+
+
+def opening(pipeline: Pipeline) -> list[Pass]:
+    """The passes at the front of a pipeline that open inputs."""
+    return [
+        step
+        for step in itertools.takewhile(lambda s: isinstance(s, Pass) and s.opens_inputs, pipeline.steps)
+        if isinstance(step, Pass)
+    ]
+
+
+def open_inputs(module: Module, pipeline: Pipeline, runtime: Runtime) -> Module:
+    """The module that data for a pipeline must fit: what the passes at its front that open inputs make of it."""
+    return PassManager(pipeline, runtime).open(module)
 
 
 def _missing(each: Pass, need: str) -> Diagnostic:

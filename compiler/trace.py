@@ -31,7 +31,8 @@ class Stage:
     """One step of a compilation and what came out of it.
 
     `name` is unique in the trace; `text` what was run (a pass with its options); `module` what it gave, None for the
-    lowered plan, whose `plan` is the text. `labels` are the checkpoints behind it.
+    lowered plan, whose `plan` is the text. `labels` are the checkpoints behind it. `opens_inputs`: the module takes
+    other inputs than the one before, and what follows is compared with this one.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     drift: Drift | None = None
     labels: tuple[str, ...] = ()
     plan: str = ""
+    opens_inputs: bool = False
 
     @property
     def module(self) -> Module | None:
@@ -84,6 +86,7 @@ class Stage:
             "drift": None if self.drift is None else self.drift.as_dict(),
             "labels": list(self.labels),
             "plan": self.plan,
+            "opens_inputs": self.opens_inputs,
         }
 
     @staticmethod
@@ -100,6 +103,12 @@ class Trace(Sequence[Stage]):
     def __init__(self, stages: Sequence[Stage] = (), runtime: Runtime | None = None):
         self.stages: list[Stage] = list(stages)
         self.runtime = runtime
+
+    @property
+    def source(self) -> Module:
+        """The module that others are compared with: as it was imported, or as passes that open its inputs left it."""
+        stage = next((s for s in reversed(self.stages) if s.opens_inputs), self.stages[0])
+        return self._module(stage)
 
     def __len__(self) -> int:
         return len(self.stages)

@@ -124,13 +124,16 @@ class Pass(Record):
     """A module to a module. A subclass is a frozen dataclass: its fields are its options, `word` its name.
 
     `run` works freely on a private clone; the manager verifies and freezes what comes out. `requires` and `ensures`
-    name invariants (see `invariant`); `needs` names what the context must hold: `data`, `labels`.
+    name invariants (see `invariant`); `needs` names what the context must hold: `data`, `labels`. A pass with
+    `opens_inputs` changes what the module takes: where it comes first it runs before the data are checked, without
+    them, and the module that it gives is what later stages and evaluations are compared with.
     """
 
     family = "pass"
     requires: ClassVar[tuple[str, ...]] = ()
     ensures: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    opens_inputs: ClassVar[bool] = False
 
     def run(self, module: Module, context: PassContext) -> None:
         """Change the module in place."""

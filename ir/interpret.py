@@ -13,7 +13,7 @@ from ranvier.ir.core import Graph, Module, Op, Value
 from ranvier.ir.diagnostics import RanvierError, error
 from ranvier.ir.locations import describe
 from ranvier.ir.timing import PureOp, StatefulOp, is_cycle, is_stateful, regions
-from ranvier.ir.types import Dim, SpikesType, TensorType
+from ranvier.ir.types import Dim, SpikesType, TensorType, Type, same_dim
 
 Array = np.ndarray[Any, Any]
 
@@ -245,7 +245,7 @@ def check_input(arg: Value, x: Any, symbols: dict[str, int]) -> Array:
             raise error(
                 "bad-input",
                 f"input %{arg.name} has shape {list(array.shape)}, but its type is {kind}",
-                help=_shape_help(want),
+                help=_shape_help(want) + _batch_help(kind, array),
             )
     if array.dtype.kind in "OUSc" or (array.dtype.kind == "f" and not kind.elem.is_float):
         raise error("bad-input", f"input %{arg.name} holds {array.dtype}, but its type is {kind}")
@@ -258,6 +258,15 @@ def check_input(arg: Value, x: Any, symbols: dict[str, int]) -> Array:
 
 def _shape_help(want: Sequence[Dim]) -> str:
     return f"give an array of shape [{', '.join(map(str, want))}]"
+
+
+def _batch_help(kind: Type, array: Array) -> str:
+    """The remedy where the number of samples is all that differs from a type with a fixed one."""
+    fixed = bool(kind.shape) and isinstance(kind.shape[0], int)
+    axis = 1 if kind.time is not None else 0
+    if not fixed or not all(same_dim(d, n) for d, n in zip(kind.shape[1:], array.shape[axis + 1 :], strict=True)):
+        return ""
+    return f"; the model takes {kind.shape[0]} at a time: `free-batch` as the first pass lets it take any number"
 
 
 def evaluate(

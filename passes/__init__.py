@@ -2,6 +2,7 @@
 
 # Word -> "module:class". A word not listed here is looked up among the backends' passes and the installed packages'.
 BUILTIN = {
+    "free-batch": "ranvier.passes.shape.free_batch:FreeBatch",
     "fold-constants": "ranvier.passes.simplify.fold_constants:FoldConstants",
     "dce": "ranvier.passes.simplify.dce:DeadCode",
     "cse": "ranvier.passes.simplify.cse:CommonSubexpressions",

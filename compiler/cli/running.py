@@ -183,14 +183,18 @@ def tabulate_codes(
     target: str | None,
 ) -> None:
     """Print the table of spike codes of a model."""
+    from ranvier.api import LazyRuntime
     from ranvier.building import load_parts
     from ranvier.code_table import code_table
+    from ranvier.manager import open_inputs
+    from ranvier.pipeline import parse_pipeline
     from ranvier.recipe import DataLine, Split
 
     lengths = _steps(steps)
     module = read_model(given)
     calibrate, evaluate = counts
-    parts = load_parts(DataLine(str(data), Split(calibrate=calibrate, evaluate=evaluate)), Path(), module)
+    opened = open_inputs(module, parse_pipeline(passes, "--passes"), LazyRuntime("torch"))
+    parts = load_parts(DataLine(str(data), Split(calibrate=calibrate, evaluate=evaluate)), Path(), opened)
     tuned, tested = parts["calibrate"], parts["evaluate"]
     with progress(given) as say:
         found = code_table(

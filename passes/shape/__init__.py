@@ -1,0 +1,1 @@
+"""Sizes that a model leaves fixed or open."""
