@@ -3,6 +3,7 @@
 # Word -> "module:class". A word not listed here is looked up among the backends' passes and the installed packages'.
 BUILTIN = {
     "free-batch": "ranvier.passes.shape.free_batch:FreeBatch",
+    "inline": "ranvier.passes.simplify.inline:Inline",
     "fold-constants": "ranvier.passes.simplify.fold_constants:FoldConstants",
     "dce": "ranvier.passes.simplify.dce:DeadCode",
     "cse": "ranvier.passes.simplify.cse:CommonSubexpressions",

@@ -184,9 +184,9 @@ class Neuron:
         theta = self.scale if theta is None else theta
         theta_neg = theta if theta_neg is None else theta_neg
         zero = torch.zeros_like(current)
-        count = zero if params[4] is None else params[4].to(current.dtype).expand(current.shape)
+        count, silent = (zero if p is None else p.to(current.dtype).expand(current.shape) for p in params[4:])
         v = zero if v0 is None else zero + v0
-        return v, count, zero, self.code.fire_init(xp, v), (theta, leak, theta_neg)
+        return v, count, silent, self.code.fire_init(xp, v), (theta, leak, theta_neg)
 
     def step(self, run: Any, t: int, steps: int, state: Any, current: Tensor, *params: Any) -> tuple[Any, Tensor]:
         """See Kernel."""

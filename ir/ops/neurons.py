@@ -22,8 +22,8 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
     1), or tensors that broadcast. Gives the spikes, the final membrane, and the final signed count of spikes.
     A negative spike is fired at v <= -theta_neg (`lower=threshold`) or v < 0 (`lower=zero`), and the membrane rises by
     theta_neg; `negative=gated` allows no more of them than positive ones before. After a spike the neuron is silent for
-    `refractory` steps (it goes on integrating). `schedule` says which input steps an output step sees: stepwise,
-    layer_sync (fires a window after having integrated it whole) or early_fire(start).
+    `refractory` steps (it goes on integrating; `silent0` are left at the start). `schedule` says which input steps an
+    output step sees: stepwise, layer_sync (fires a window after having integrated it whole) or early_fire(start).
     Sources: Rueckauer 2017 (soft reset), Bu 2022 (v0), Wang 2022 (negative spikes), Spiking-YOLO (theta_neg).
     """
 
@@ -33,6 +33,7 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
     leak = optional("factor on the membrane at each step")
     theta_neg = optional("threshold and fall of a negative spike, as a positive number")
     count0 = optional("signed count before the first step, for gated negative spikes")
+    silent0 = optional("silent steps left before the first step, for a refractory time")
     code = record("code", help="the code of the spikes")
     elem = element(elem("i1"), "storage and scale of the spikes")
     reset = enum("soft", "hard", "none", default="soft", help="how the membrane falls")
@@ -72,9 +73,11 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
                 f"has a refractory time under schedule {self.schedule}",
                 "only stepwise neurons of plain codes may",
             )
+        if self.silent0 is not None and not self.refractory:
+            raise self.fail("bad-value", "begins silent without a refractory time", "give refractory=")
         for field, p in zip(self.operand_fields[1:], params, strict=True):
             if p is not None:
-                check_parameter(self, field.name, p, kind, channels=field.name != "count0")
+                check_parameter(self, field.name, p, kind, channels=field.name not in ("count0", "silent0"))
         state = StateType(kind.shape, kind.elem)
         return spikes_type(self, self.elem, self.code, kind.shape, kind.time), state, state
 
@@ -98,9 +101,12 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
     def init(self, moment: Any, current: Any, *params: Any) -> Any:
         """See StatefulOp: (membrane, count, steps to be silent, what the code remembers, parameters)."""
         theta, v0, leak, theta_neg = self.parameters(current.ndim, *params[:4])
-        count = np.zeros_like(current) if params[4] is None else np.broadcast_to(params[4], current.shape)
+        count, silent = (
+            np.zeros_like(current) if p is None else np.broadcast_to(p, current.shape).astype(current.dtype)
+            for p in params[4:]
+        )
         v = np.broadcast_to(v0, current.shape).astype(current.dtype)
-        return v, count, np.zeros_like(current), self.code.fire_init(np, v), (theta, leak, theta_neg)
+        return v, count, silent, self.code.fire_init(np, v), (theta, leak, theta_neg)
 
     def step(self, moment: Any, state: Any, current: Any, *params: Any) -> tuple[Any, Any]:
         """See StatefulOp."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +13,18 @@ from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
 from ranvier.ir.facts import Initial
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import derive, describe
+from ranvier.ir.ops.arith import Compare, Maximum, Sub
 from ranvier.ir.ops.control import callees
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.noise import Noise
-from ranvier.ir.ops.shape import Gather
+from ranvier.ir.ops.shape import Gather, Select
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.ir.resources import Resource
 from ranvier.ir.timing import PureOp
 from ranvier.ir.types import TensorType, Type, tensor
+from ranvier.passes.simplify.inline import inline_calls
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,19 @@ class ToStep(Pass):
     """Rewrite @main so that one call is one step.
 
     Every T becomes 1, each stateful op takes its state as an argument and gives the next one as a result (a delay's as
-    a plain tensor), and `step` counts the steps taken. A state argument whose `initial` fact names a resource begins
-    with it (v0, a count, an accumulator's start, a delay's initial value), every other one with zeros.
-    Step-wise export, streaming and hardware share it. core.last becomes the value so far. Windowed ops, codes with
-    history, delays of several steps, calls and initial values that are computed are refused by name.
+    a plain tensor, one for each of its steps, the oldest first; a refractory time's as the silent steps that are left),
+    and `step` counts the steps taken. A state argument whose `initial` fact names a resource begins with it (v0, a
+    count, an accumulator's start, a delay's initial value), every other one with zeros.
+    Step-wise export, streaming and hardware share it. core.last becomes the value so far. Calls are inlined first.
+    Windowed ops, codes with history, `core.if` and `core.loop`, and initial values that are computed are refused by
+    name.
     """
 
     word = "to-step"
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        inline_calls(module)
         graph = module.main
         refused = [d for op in graph.ops if (d := _refusal(op)) is not None]
         if refused:
@@ -57,8 +63,8 @@ def _refusal(op: Op) -> Diagnostic | None:
             reason = f"fires under schedule {op.schedule}, which needs more than one step"
         elif not op.code.plain:
             reason = f"fires {op.code}, whose neurons remember more than their membrane"
-        elif op.refractory:
-            reason = "has a refractory time, which is no state of its own"
+        elif op.refractory and op.code.psp_class != "constant":
+            reason = f"has a refractory time, and its spikes of {op.code} are not worth the same at every step"
     elif isinstance(op, Psp):
         if op.x.type.code.psp_class != "constant":  # type: ignore[union-attr]
             reason = "reads a code whose spikes are not worth the same at every step"
@@ -67,11 +73,9 @@ def _refusal(op: Op) -> Diagnostic | None:
             reason = "encodes with a state of its own"
     elif isinstance(op, Noise):
         reason = "shifts spikes over the whole window" if op.windowed else None
-    elif isinstance(op, Delay):
-        reason = None if op.steps == 1 else f"delays by {op.steps} steps; write delays of one step in a row"
     elif callees(op):
-        reason = "runs another graph, which has steps of its own; put its ops in place of the call"
-    elif not isinstance(op, PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
+        reason = "runs other graphs, which have steps of their own"
+    elif not isinstance(op, Delay | PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
         reason = "needs the whole window"
     computed = [v for v in _initial(op) if not v.is_constant]
     if reason is None and computed:
@@ -84,7 +88,7 @@ def _refusal(op: Op) -> Diagnostic | None:
 def _initial(op: Op) -> list[Value]:
     """What the states of an op begin with, where it says so."""
     states: dict[type[Op], tuple[str, ...]] = {
-        Neuron: ("v0", "count0"),
+        Neuron: ("v0", "count0", "silent0"),
         Accumulate: ("start",),
         Delay: ("init_value",),
     }
@@ -168,10 +172,7 @@ class _Step:
         if isinstance(op, Delay):
             if op.x.type.time is None or not isinstance(op.x.type, TensorType):
                 raise op.fail("unsupported", "delays spikes, which no step graph carries yet", "delay their psp")
-            kind = op.result.type
-            state = self._state(op, "state", TensorType(kind.shape, kind.elem), op.init_value)
-            self.map[op.result] = self.build_op(Repeat, state, steps=1, name=op.result.name)
-            self.late.append((f"{op.result.name}.state", op.x))
+            self._delay(op)
             return
         operands = [None if v is None else self._get(v) for v in op.operands]
         attributes = dict(op.attributes)
@@ -181,6 +182,9 @@ class _Step:
             operands[2] = self._state(op, "v", op.results[1].type, op.v0)
             if _counts(op):
                 operands[5] = self._state(op, "fired", op.results[2].type, op.count0)
+            if op.refractory:
+                kind = op.current.type
+                operands[6] = self._state(op, "silent", TensorType(kind.shape, kind.elem), op.silent0)
         elif isinstance(op, Accumulate):
             operands[1] = self._state(op, "state", op.results[1].type, op.start)
             operands[2] = self.step
@@ -200,5 +204,29 @@ class _Step:
             self.states.append((f"{op.results[0].name}.v", results[1]))
             if _counts(op):
                 self.states.append((f"{op.results[0].name}.fired", results[2]))
+            if op.refractory:
+                self.states.append((f"{op.results[0].name}.silent", self._silence(op, results[0], operands[6])))
         elif isinstance(op, Accumulate):
             self.states.append((f"{op.results[0].name}.state", results[1]))
+
+    def _delay(self, op: Delay) -> None:
+        """A state for each step of the delay: every call gives out the oldest and moves the others up."""
+        kind = op.result.type
+        whats = ["state"] if op.steps == 1 else [f"state{i}" for i in range(op.steps)]
+        states = [self._state(op, what, TensorType(kind.shape, kind.elem), op.init_value) for what in whats]
+        self.map[op.result] = self.build_op(Repeat, states[0], steps=1, name=op.result.name)
+        names = [f"{op.result.name}.{what}" for what in whats]
+        self.states += zip(names, states[1:], strict=False)
+        self.late.append((names[-1], op.x))
+
+    def _silence(self, op: Neuron, spikes: Value, silent: Any) -> Value:
+        """The silent steps that are left behind this one: all of them after a spike, else one less than before."""
+        zero, one, all_steps = (
+            self.build_op.constant(np.asarray(n, op.current.type.elem.dtype), "silent") for n in (0, 1, op.refractory)
+        )
+        value = self._untimed(self.build_op(Psp, spikes))
+        nothing = self.build_op.constant(np.asarray(0, value.type.elem.dtype), "nothing")
+        fired = self.build_op(Compare, value, nothing, how="ne")
+        left = self.build_op(Maximum, self.build_op(Sub, silent, one), zero)
+        out: Value = self.build_op(Select, fired, all_steps, left)
+        return out

@@ -77,6 +77,9 @@ def _neurons() -> Cases:
     yield case("levels", fire, _current(d), code=Rate(levels=3), elem="u4", exact=True)
     yield case(
         "levels_gt",
+    yield case("refractory_hard", fire, x, None, None, None, refractory=1, reset="hard", **rate)
+    silent = value(np.arange(12, dtype=np.float32).reshape(3, 4) % 4, batch=True)
+    yield case("silent", fire, x, None, None, None, None, None, silent, refractory=3, **rate)
         fire,
         _current(d),
         weight(np.float32(0.5)),

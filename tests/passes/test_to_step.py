@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ranvier.ir.codes import LayerSync, Rate
-from ranvier.ir.core import Builder, Module
+from ranvier.ir.core import Builder, Graph, Module
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.elements import Affine, Elem
 from ranvier.ir.facts import Converted, Initial, Note
@@ -74,6 +74,11 @@ NEURONS: dict[str, dict[str, Any]] = {
     "free": {**SIGNED, "negative": "free"},
     "gated": {**SIGNED, "negative": "gated"},
     "gated_zero": {**SIGNED, "negative": "gated", "lower": "zero"},
+    "refractory": {"code": Rate(), "refractory": 2},
+    "refractory_hard": {"code": Rate(), "refractory": 1, "reset": "hard", "v_reset": -0.25},
+    "refractory_levels": {"code": Rate(levels=3), "elem": Elem("u4", Affine(0.5)), "refractory": 3},
+    "refractory_free": {**SIGNED, "negative": "free", "refractory": 1},
+    "refractory_gated": {**SIGNED, "negative": "gated", "lower": "zero", "refractory": 2},
 }
 
 
@@ -94,6 +99,22 @@ def test_a_count_goes_on() -> None:
     spikes, _, count = make(neurons.Neuron, x, None, None, None, None, count0, **NEURONS["gated"], name="n")
     make.returns(make(snn.Psp, spikes), count)
     check(module, CURRENT, n__fired=2)
+
+
+def test_silence_goes_on() -> None:
+    module, make, x = start("N", C, time=T)
+    silent0 = make.constant(np.array([0, 1, 2, 5], np.float32), "silent0")
+    none = (None,) * 5
+    spikes, _, _ = make(neurons.Neuron, x, *none, silent0, code=Rate(), refractory=3, name="n")
+    make.returns(make(snn.Psp, spikes))
+    check(module, CURRENT, n__silent=[0, 1, 2, 5])
+
+
+def test_silence_needs_a_refractory_time() -> None:
+    _, make, x = start("N", C, time=T)
+    silent0 = make.constant(np.float32(1), "silent0")
+    with pytest.raises(RanvierError, match="begins silent without a refractory time"):
+        make(neurons.Neuron, x, None, None, None, None, None, silent0, code=Rate())
 
 
 def test_a_layer_that_sees_itself() -> None:
@@ -143,6 +164,36 @@ def test_delays() -> None:
     check(module, CURRENT, d1__state=0.5, d2__state=0.5)
 
 
+@pytest.mark.parametrize("steps", [2, 3, T, T + 1])
+def test_delays_of_several_steps(steps: int) -> None:
+    module, make, x = start("N", C, time=T)
+    init = make.constant(np.array([0.5, -1.0, 2.0, 0.0], np.float32), "init")
+    make.returns(make(arith.Add, x, make(core.Delay, x, init, steps=steps, name="d")))
+    begins = {f"d__state{i}": [0.5, -1.0, 2.0, 0.0] for i in range(steps)}
+    step = check(module, CURRENT, **begins)
+    assert [a.name for a in step.main.args] == ["x", "step", *(f"d.state{i}" for i in range(steps))]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+@pytest.mark.parametrize("refractory", [0, 2])
+def test_cycles_over_several_steps(steps: int, refractory: int) -> None:
+    module = Module()
+    around(module.new_graph("main"), steps, refractory)
+    check(module, CURRENT)
+
+
+def around(graph: Graph, steps: int, refractory: int) -> None:
+    """A layer that sees its own spikes of some steps before, through a matrix."""
+    make = Builder(graph)
+    x = graph.argument("x", tensor("N", C, time=T))
+    weights = make.constant(Draw("around").dyadic(C, C, low=-1, high=1), "w")
+    before = make(core.Delay, x, make.constant(np.float32(0.25), "init"), steps=steps, name="before")
+    current = make(arith.Add, x, make(nn.Linear, before, weights))
+    value = make(snn.Psp, make(neurons.Neuron, current, code=Rate(), refractory=refractory, name="n")[0])
+    before.op.set_operand(0, value)
+    make.returns(value)
+
+
 def test_constants_over_time() -> None:
     """Batch normalization through time: scale and shift of its own at every step."""
     module, make, x = start("N", C, time=T)
@@ -188,24 +239,48 @@ def _refused(op: Any, *more: Any, **attributes: Any) -> str:
 
 def test_what_needs_a_window_is_refused_by_name() -> None:
     assert "schedule layer_sync" in _refused(neurons.Neuron, code=Rate(), schedule=LayerSync())
-    assert "refractory" in _refused(neurons.Neuron, code=Rate(), refractory=2)
-    assert "delays by 2 steps" in _refused(core.Delay, np.float32(0), steps=2)
+    assert "which is computed" in _refused_delay()
     assert "needs the whole window" in _refused(time.FromTime, axis=1)
+
+
+def _refused_delay() -> str:
+    module, make, x = start("N", C, time=T)
+    init = make(arith.Relu, module.main.argument("init", tensor("N", C)))
+    make.returns(make(core.Delay, x, init))
+    with pytest.raises(RanvierError) as caught:
+        apply(ToStep(), module)
+    return caught.value.diagnostics[0].message
 
 
 def test_everything_refused_is_named_at_once() -> None:
     module, make, x = start("N", C, time=T)
-    a = make(core.Delay, x, make.constant(np.float32(0), "zero"), steps=3)
-    make.returns(make(time.FromTime, a, axis=0))
+    spikes, _, _ = make(neurons.Neuron, x, code=Rate(), schedule=LayerSync())
+    make.returns(make(time.FromTime, make(snn.Psp, spikes), axis=0))
     with pytest.raises(RanvierError) as caught:
         apply(ToStep(), module)
     assert len(caught.value.diagnostics) == 2
 
 
-def test_calls_are_refused() -> None:
+def test_what_calls_run_becomes_steps_too() -> None:
+    """Two call sites of one graph with states, and a call in it: each site has states of its own."""
+    module, make, x = start("N", C, time=T)
+    around(module.new_graph("layer"), 2, 1)
+    twice = module.new_graph("twice")
+    inside, y = Builder(twice), twice.argument("y", x.type)
+    once = inside(control.Call, y, graph_name="layer", types=(x.type,))
+    inside.returns(inside(arith.Add, once, inside(control.Call, once, graph_name="layer", types=(x.type,))))
+    first = make(control.Call, x, graph_name="twice", types=(x.type,), name="first")
+    make.returns(make(control.Call, first, graph_name="layer", types=(x.type,), name="second"))
+    step = check(module, CURRENT)
+    assert sum(a.name.endswith(".v") for a in step.main.args) == 3
+    assert list(step.graphs) == ["main"]
+
+
+def test_graphs_that_are_chosen_are_refused() -> None:
     module, make, x = start("N", C, time=T)
     helper = module.new_graph("helper")
     Builder(helper).returns(helper.argument("y", x.type))
-    make.returns(make(control.Call, x, graph_name="helper", types=(x.type,)))
-    with pytest.raises(RanvierError, match=r"core\.call"):
+    bit = make.constant(np.array(True), "bit")
+    make.returns(make(control.If, bit, x, then="helper", otherwise="helper", types=(x.type,)))
+    with pytest.raises(RanvierError, match=r"core\.if.* runs other graphs"):
         apply(ToStep(), module)
