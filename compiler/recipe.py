@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,13 @@ class TargetLine:
     target: Item
     passes: tuple[Item, ...] = ()
 
+    @property
+    def own(self) -> str:
+        """The passes that only it gets, as text."""
+        return f"passes {', '.join(map(str, self.passes))}" if self.passes else ""
+
     def __str__(self) -> str:
-        return f"{self.target}" + (f" passes {', '.join(map(str, self.passes))}" if self.passes else "")
+        return f"{self.target} {self.own}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -120,12 +126,17 @@ class Recipe:
     def builds(self) -> list[Build]:
         """Every build: for each target, every combination of the sweeps that it uses.
 
+        No two are called alike: where a target is named more than once, the passes that only it gets tell which is
+        meant, and builds that are declared twice are numbered.
         Raises RanvierError with position for an unknown pass or target, or a wrong option.
         """
-        found = [build for line in self.targets for build in self._builds(line)]
-        if len(self.targets) == 1 and all(build.variables for build in found):
-            found = [Build(_settings(b.variables), b.pipeline, b.target, b.variables) for b in found]
-        return found
+        found = [(build, line) for line in self.targets for build in self._builds(line)]
+        if len(self.targets) == 1 and all(build.variables for build, _ in found):
+            return _numbered([replace(build, name=_settings(build.variables)) for build, _ in found])
+        taken = Counter(build.name for build, _ in found)
+        return _numbered(
+            [replace(b, name=f"{b.name} {line.own}") if line.passes and taken[b.name] > 1 else b for b, line in found]
+        )
 
     def _builds(self, line: TargetLine) -> Iterator[Build]:
         from ranvier.api import resolve_target
@@ -180,6 +191,21 @@ def sweep_values(value: Any) -> tuple[Any, ...]:
     if isinstance(value, Range):
         return tuple(range(value.start, value.stop + 1))
     return value if isinstance(value, tuple) else (value,)
+
+
+def _numbered(builds: list[Build]) -> list[Build]:
+    """The same builds; those behind the first of a name get a number that makes the name their own."""
+    taken: set[str] = {build.name for build in builds}
+    used: set[str] = set()
+    out = []
+    for build in builds:
+        name, n = build.name, 1
+        while name in used or (n > 1 and name in taken):
+            n += 1
+            name = f"{build.name} #{n}"
+        used.add(name)
+        out.append(replace(build, name=name))
+    return out
 
 
 def _settings(variables: tuple[tuple[str, Any], ...]) -> str:

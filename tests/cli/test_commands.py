@@ -195,7 +195,9 @@ def test_build_prints_a_table_and_writes_the_report(ranvier):
     assert not has_escapes(outcome.out + outcome.err)
     assert "evaluating" in outcome.err
     assert "report.html" in ranvier.written
-    assert sum(name.endswith(".rvx") for name in ranvier.written) == 2
+    artifacts = {name for name in ranvier.written if name.endswith(".rvx")}
+    assert artifacts == {"out/build-meaning.rvx", "out/build-meaning-passes-dce.rvx"}
+    assert [op.name for op in rv.load_executable("out/build-meaning.rvx").module.main.ops].count("nn.relu") == 1
 
 
 def test_build_without_a_report(ranvier):

@@ -56,6 +56,28 @@ def test_builds():
     assert str(builds[-1].pipeline).endswith("convert-snn{steps=4 threshold=p99.9}, fixpoint(cse, dce)")
 
 
+def names_of(text):
+    return [build.name for build in parse_recipe(text).builds()]
+
+
+def test_no_two_builds_are_called_alike():
+    lines = ("meaning", "meaning passes dce", "meaning passes dce, cse", "torch passes cse")
+    text = "\n".join(('model "a.rv"', *(f"target {line}" for line in lines)))
+    assert names_of(text) == ["meaning", "meaning passes dce", "meaning passes dce, cse", "torch"]
+    assert names_of('model "a.rv"\ntarget meaning\ntarget meaning\ntarget meaning') == [
+        "meaning",
+        "meaning #2",
+        "meaning #3",
+    ]
+    sweep = 'model "a.rv"\nsweep steps=[2, 2, 3]\npasses convert-snn{steps=$steps}'
+    assert names_of(sweep) == ["steps=2", "steps=2 #2", "steps=3"]
+    both = f"{sweep}\ntarget torch\ntarget torch passes dce"
+    assert names_of(both) == [
+        *("torch steps=2", "torch steps=2 #2", "torch steps=3"),
+        *("torch steps=2 passes dce", "torch steps=2 passes dce #2", "torch steps=3 passes dce"),
+    ]
+
+
 def test_one_target_needs_no_name():
     text = 'model "a.rv" sweep steps=2..4 passes convert-snn{steps=$steps}'
     assert [b.name for b in parse_recipe(text).builds()] == ["steps=2", "steps=3", "steps=4"]
