@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranvier.batching import splittable
+from ranvier.ir.facts import is_trial
 from ranvier.ir.interfaces import Array
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.passes.conversion.value_domain import NoTwin, levels, value_domain
@@ -34,7 +35,7 @@ def find_baseline(
     executable: Executable, inputs: Sequence[Array], labels: Array | None, source: Array | None, outputs: Array
 ) -> Baseline:
     """Run the twin of an executable's module on the same samples; a network without neurons has no baseline."""
-    neurons = [op for op in executable.module.main.ops if isinstance(op, Neuron)]
+    neurons = [op for op in executable.module.main.ops if isinstance(op, Neuron) and not is_trial(op)]
     if not neurons:
         return Baseline()
     try:

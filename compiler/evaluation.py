@@ -207,7 +207,7 @@ def _figures(
     events = {s.name: sum(r.events[s.name] for r in runs) / samples for s in sources}
     units = {s.name: sum(r.units[s.name] for r in runs) / samples for s in sources}
     steps, total = runs[0].steps, sum(events.values())
-    neurons = sum(s.elements for s in sources if s.is_neuron)
+    neurons = sum(s.elements for s in sources if s.is_neuron and not s.again)
     fired = sum(events[s.name] for s in sources if s.is_neuron)
     bits = sum(events[s.name] * s.bits for s in sources)
     done, source = operations(module, units, steps), _dense(executable.source)

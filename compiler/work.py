@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.ir.core import Graph, Module, Op, Value
+from ranvier.ir.facts import is_trial
 from ranvier.ir.interfaces import Array
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.core import Delay
@@ -49,6 +50,8 @@ class SpikeSource:
     bits: int
     is_neuron: bool
     origin: str = ""
+    again: bool = False
+    """Whether its neurons are those of another value at another time."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def _source(op: Op | None, value: Value) -> SpikeSource:
         kind.code.bits,
         isinstance(op, Neuron),
         describe(None if op is None else op.location),
+        op is not None and is_trial(op),
     )
 
 

@@ -120,6 +120,13 @@ class Converted(Fact):
 
 
 @dataclass(frozen=True)
+class Trial(Fact):
+    """This neuron is tried on what comes before the one of its activation begins anew: the same neuron, earlier."""
+
+    word = "trial"
+
+
+@dataclass(frozen=True)
 class Compensated(Fact):
     """The spikes that this op makes are worth more than its thresholds say, as some of them are lost."""
 
@@ -141,3 +148,8 @@ class NeuronCode(Fact):
     axis: int | None = option(Optional(Integer(0)), None, "the axis of the channels, with several thresholds")
     definition: str = option(Text(), "", "how it was found")
     provenance: str = option(Enum(*PROVENANCES), "given", help="of the data that it was found on")
+
+
+def is_trial(op: Any) -> bool:
+    """Whether an op belongs to a trial: a neuron that is counted where it begins anew."""
+    return any(isinstance(f, Trial) for f in op.facts)

@@ -40,7 +40,7 @@ POOLS = ("nn.max_pool", "nn.avg_pool")
 WEIGHTED = ("nn.conv", "nn.conv_transpose", "nn.linear", "nn.batch_norm", "nn.group_norm", *POOLS)
 CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron")
 STATEFUL = ("core.repeat", "core.delay", "core.accumulate", *CURRENTS)
-WINDOWED = ("core.last", "snn.decode")
+WINDOWED = ("core.last", "core.first", "snn.decode")
 
 
 def batch_dim(graph: Graph) -> Dim | None:

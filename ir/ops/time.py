@@ -136,6 +136,25 @@ class Last(WindowedOp, name="core.last"):
         return x[-1]
 
 
+class First(WindowedOp, name="core.first"):
+    """The first steps of a window, as a shorter window."""
+
+    x = operand("a timed tensor")
+    steps = integer(help="how many steps are kept", min=1)
+
+    def infer(self, x: Any) -> Type:
+        """See Op."""
+        kind = require_tensor(self, "x", x)
+        time = _timed(self, kind)
+        if isinstance(time, int) and self.steps > time:
+            raise self.fail("time-mismatch", f"keeps {self.steps} steps of {time}", f"keep {time} at most")
+        return kind.with_time(self.steps)
+
+    def meaning(self, x: Any) -> Any:
+        """See Op."""
+        return x[: self.steps]
+
+
 def _axis(op: Any, rank: int) -> int:
     axis = int(op.axis)
     if not -rank <= axis < rank:

@@ -25,6 +25,7 @@ from ranvier.passes.conversion.given import given_code, given_layer, given_prove
 from ranvier.passes.conversion.network import Converter, Layer, Row
 from ranvier.passes.conversion.readout import MembraneReadout, check_readout
 from ranvier.passes.conversion.thresholds import check_kind, choose
+from ranvier.passes.conversion.two_stage import TwoStage, check_two_stage
 from ranvier.passes.simplify import activation_forms
 from ranvier.passes.simplify.dce import eliminate
 
@@ -87,10 +88,11 @@ class ConvertSnn(Pass):
     input: Any = option(
         AnyOf(Enum("direct"), RecordOf("code")), "direct", "direct, or the code that inputs are encoded in"
     )
-    correct: str = option(
-        Enum("none", "light", "advanced"),
+    correct: Any = option(
+        AnyOf(Enum("none", "light", "advanced"), RecordOf("correction")),
         "none",
-        "after conversion, layer by layer: channel errors into biases; advanced: and neurons' errors into their v0",
+        "after conversion, layer by layer: channel errors into biases; advanced: and neurons' errors into their v0. Or "
+        "a trial of each input first: srp(steps=4) | cos(steps=8)",
     )
     samples: int | None = option(
         Optional(Integer(1)),
@@ -110,6 +112,8 @@ class ConvertSnn(Pass):
             object.__setattr__(self, "needs", ())
         check_code(self.code, self.schedule, self.steps)
         check_readout(self.readout, self.code, self.schedule, self.window)
+        if isinstance(self.correct, TwoStage):
+            check_two_stage(self.correct, self.code, self.schedule, self.window, self.reset, self.signed)
         if self.reset == "hard" and (self.signed or self.code.signed):
             raise error("bad-value", "`convert-snn`: signed neurons need reset=soft", help="leave signed or reset out")
 
@@ -122,7 +126,7 @@ class ConvertSnn(Pass):
         context.rewrites.append(log)
         layers = self.layers(module, data, context, samples.provenance)
         few = [x[: self.samples or min(128, max(16, 1024 // self.window))] for x in data]
-        names = [op.result.name for op in layers] if self.correct != "none" else []
+        names = [op.result.name for op in layers] if self.correct in ("light", "advanced") else []
         targets = dict(tapped(module, names, few, context.runtime, self.batch))
         outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
         converter = Converter(self, module, layers, self._input_ranges(data), outputs)

@@ -23,9 +23,10 @@ from ranvier.ir.ops.reduce import Cumsum, Mean, Sum
 from ranvier.ir.ops.resize import Resize
 from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
-from ranvier.ir.ops.time import Accumulate, Repeat
+from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.passes.conversion.activations import Shape
 from ranvier.passes.conversion.readout import MembraneReadout, mean_over_time
+from ranvier.passes.conversion.two_stage import Suffixed, TwoStage, check_neuron, trial
 
 if TYPE_CHECKING:
     from ranvier.passes.conversion.convert_snn import ConvertSnn
@@ -94,6 +95,12 @@ class Converter:
         self.map: dict[Value, Value] = {}
         self.read: dict[Value, Value] = {}
         self.rows: list[Row] = []
+        self.steps = options.window
+        self.two_stage = options.correct if isinstance(options.correct, TwoStage) else None
+        self.trying = False
+        self.arguments: list[Value] = []
+        self.fixed: dict[Value, Value] = {}
+        self.left: dict[Op, Value] = {}
         self.hidden = _hidden(list(self.source.ops), layers)
 
     def build(self) -> list[Row]:
@@ -101,20 +108,53 @@ class Converter:
         source, module = self.source, self.module
         del module.graphs["main"]
         self.target = module.new_graph("main")
-        self.b = Builder(self.target)
-        for index, arg in enumerate(source.args):
+        self.b = self.plain = Builder(self.target)
+        for arg in source.args:
             made = self.target.argument(arg.name, arg.type)
             made.facts = arg.facts
-            self.map[arg] = self._encode(made, index)
-        for op in source.ops:
-            if op.name != "core.return":
-                self.b.location = derive(self.options.word, [op.location])
-                self._convert(op)
+            self.arguments.append(made)
+        if self.two_stage is not None and self.two_stage.whole:
+            self._try(self.two_stage.steps)
+        self._walk()
         last = source.terminator
         self.b.location = last.location
         outputs = [self._output(self._get(v), i) for i, v in enumerate(last.arguments)]
         self.b.returns(*outputs, names=last.attributes["names"], roles=last.attributes["roles"])
         return self.rows
+
+    def _walk(self) -> None:
+        """Convert every op; what does not depend on a timed value is made once, whoever comes first."""
+        self.map, self.read, self.rows = dict(self.fixed), {}, []
+        for index, (arg, made) in enumerate(zip(self.source.args, self.arguments, strict=True)):
+            self.map[arg] = self._encode(made, index)
+            if self.map[arg] is made:
+                self.fixed[arg] = made
+        for op in self.source.ops:
+            if op.name == "core.return":
+                continue
+            self.b.location = derive(self.options.word, [op.location])
+            if all(v is None or v.resource is not None or v in self.fixed for v in op.operands):
+                self._fixed(op)
+            else:
+                self._convert(op)
+
+    def _fixed(self, op: Op) -> None:
+        """An op on values that are known before the first step."""
+        if op in self.layers or any(r not in self.fixed for r in op.results):
+            trying, self.b = self.b, self.b if op in self.layers else self.plain
+            self.plain.location = trying.location
+            self._convert(op)
+            self.b = trying
+        elif op in self.hidden:
+            self._left(op)
+        if op not in self.layers:
+            self.fixed.update((r, self.map[r]) for r in op.results)
+
+    def _try(self, steps: int) -> None:
+        """The network of a few steps that is tried before; keeps the membranes that it leaves."""
+        self.b, self.steps, self.trying = Suffixed(self.target), steps, True
+        self._walk()
+        self.b, self.steps, self.trying = self.plain, self.options.window, False
 
     # -- values ----------------------------------------------------------------------------------------------------
     def _get(self, value: Value) -> Value:
@@ -128,7 +168,7 @@ class Converter:
         code = code.with_sign(signed or code.signed)
         element = Elem(code.element().storage, Affine(float(np.float32(size))))
         spikes = self.b(
-            Encode, arg, code=code, steps=self.options.window, elem=element, key=arg.name, seed=self.options.seed,
+            Encode, arg, code=code, steps=self.steps, elem=element, key=arg.name, seed=self.options.seed,
             name=f"{arg.name}.spikes",
         )  # fmt: skip
         out: Value = self.b(Psp, spikes, name=f"{arg.name}.psp")
@@ -137,7 +177,7 @@ class Converter:
     def _timed(self, value: Value) -> Value:
         out: Value = value
         if value.type.time is None:
-            out = self.b(Repeat, value, steps=self.options.window, name=f"{value.name}.repeat")
+            out = self.b(Repeat, value, steps=self.steps, name=f"{value.name}.repeat")
         return out
 
     def _readout(self, value: Value) -> Value:
@@ -249,7 +289,7 @@ class Converter:
             assert axis is not None
             shape[axis] = theta.size
         spread = theta.reshape(shape) if isinstance(scale, tuple) else theta.reshape(())
-        offset = np.float32(layer.code.round_offset(o.v0, o.window))
+        offset = np.float32(layer.code.round_offset(o.v0, self.steps))
         v0 = self.b.constant(spread * offset, f"{name}.v0") if offset else None
         theta_neg, negative, lower = None, "none", "threshold"
         if layer.shape.below is not None:
@@ -264,9 +304,19 @@ class Converter:
                 theta_neg = self.b.constant((spread / slope).astype(np.float32), f"{name}.theta_neg")
         elif layer.code.signed:
             negative, lower = "gated", o.lower
+        like = {
+            "code": layer.code, "elem": element, "reset": o.reset, "negative": negative, "lower": lower,
+            "schedule": o.schedule,
+        }  # fmt: skip
+        if self.two_stage is not None:
+            check_neuron(self.two_stage, op, layer.code)
+            v0 = self.b.constant(spread * offset, f"{name}.v0") if v0 is None else v0
+            if self.trying:
+                return self._tried(op, current, v0, like)
+            theta_value = self.b.constant(spread, f"{name}.theta")
+            v0 = self.two_stage.begin(self.b, current, theta_value, v0, self.left.get(op), like)
         spikes, state, count = self.b(
-            Neuron, current, None, v0, None, theta_neg, code=layer.code, elem=element, reset=o.reset,
-            negative=negative, lower=lower, schedule=o.schedule,
+            Neuron, current, None, v0, None, theta_neg, **like,
             name=[f"{name}.spikes", f"{name}.membrane", f"{name}.count"],
         )  # fmt: skip
         del state, count
@@ -279,6 +329,13 @@ class Converter:
         )  # fmt: skip
         out: Value = self.b(Psp, spikes, name=name)
         return out
+
+    def _tried(self, op: Op, current: Value, v0: Value, like: dict[str, Any]) -> Value:
+        """The neuron of an activation in the network that is tried; the membrane that it leaves is kept."""
+        self.plain.location = self.b.location
+        psp, after = trial(self.plain, current, v0, like, op.result.name)
+        self.left[op] = self.plain(Last, after, name=f"{op.result.name}.left")
+        return psp
 
     def _after_readout(self, op: Op, operands: list[Value | None]) -> None:
         """Apply an op without a spiking form to decoded values."""

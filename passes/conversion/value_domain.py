@@ -2,7 +2,9 @@
 
 Each neuron becomes the function of a whole window that it computes for a constant current: its activation rounded to as
 many levels as its code has values per window. Under layer_sync the twin is the spiking network itself (card, E6, E9),
-stepwise it is what the spiking network falls short of by the unevenness of its currents.
+stepwise it is what the spiking network falls short of by the unevenness of its currents. Neurons with a hard reset, a
+negative threshold of their own, or a membrane that a trial has found (two-stage methods) have as many levels as plain
+ones, and become these: activations rounded to the nearest, which such neurons fall short of under any schedule.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import numpy as np
 
 from ranvier.ir.codes import Code
 from ranvier.ir.core import Builder, Module, Op, Value
-from ranvier.ir.ops.arith import Add, Sub
+from ranvier.ir.ops.arith import Add, Maximum, Minimum, Mul, Sub
 from ranvier.ir.ops.code_value import CodeValue
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
-from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, EveryStep, Psp
+from ranvier.ir.ops.snn import BiasCurrent, Decode, Encode, EveryStep, Psp, scale_of
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.ir.timing import PureOp
 from ranvier.ir.types import SpikesType, TensorType
@@ -48,6 +50,7 @@ class _Twin:
         self.source = module
         self.module = Module(f"{module.name}.values" if module.name else "values")
         self.map: dict[Value, Value] = {}
+        self.missing: dict[Value, NoTwin] = {}
 
     def build(self) -> Module:
         """The twin, verified and frozen."""
@@ -59,7 +62,10 @@ class _Twin:
             self.map[arg] = self.b.graph.argument(arg.name, arg.type)
         for op in main.ops:
             if op.name != "core.return":
-                self._twin(op)
+                try:
+                    self._twin(op)
+                except NoTwin as why:  # it may be that nobody asks for it, as for trials of neurons
+                    self.missing.update(dict.fromkeys(op.results, why))
         last = main.terminator
         if any(v.type.time is not None for v in last.arguments):
             raise NoTwin("an output has values over time")
@@ -68,6 +74,8 @@ class _Twin:
 
     def _get(self, value: Value) -> Value:
         if value.resource is None:
+            if value in self.missing:
+                raise self.missing[value]
             if value not in self.map:
                 raise NoTwin(f"%{value.name} is known only after it is used")
             return self.map[value]
@@ -133,15 +141,42 @@ class _Twin:
 
     def _neuron(self, op: Op) -> Value:
         assert isinstance(op, Neuron)
-        name = op.results[0].name
-        if op.code.needs_stepwise:
-            raise NoTwin(f"{op.code.word} has no value for a whole window at once")
-        plain = op.reset == "soft" and op.compare == "ge" and not op.refractory
-        if not plain or any(v is not None for i, v in enumerate(op.operands) if i not in (0, 2)):
-            raise NoTwin(f"neuron %{name} has a threshold, leak or reset of its own")
-        return self._quantized(self._get(op.arguments[0]), op, op.code, op.negative, op.lower, op.operands[2])
+        name, code = op.results[0].name, op.code
+        if code.needs_stepwise:
+            low, high = code.alphabet()
+            steps, many = op.results[0].type.time, high - low + 1
+            raise NoTwin(
+                f"{code.word} has no value for a whole window at once; {steps} steps of {many} values each say up to "
+                f"{many}^{steps}"
+            )
+        own = {f.name for f, v in zip(op.operand_fields, op.operands, strict=True) if v is not None}
+        others = own - {"current", "theta", "v0", "theta_neg"}
+        if others or op.reset == "none" or op.compare != "ge" or op.refractory:
+            raise NoTwin(f"neuron %{name} has a leak, a state to begin with, or a reset of its own")
+        x, v0 = self._get(op.current), op.v0
+        if op.theta is None and op.theta_neg is None and op.reset == "soft" and (v0 is None or v0.is_constant):
+            return self._quantized(x, op, code, op.negative, op.lower, v0)
+        return self._quantized(self._in_scales(op, x), op, code, op.negative, "zero", None, nearest=True)
 
-    def _quantized(self, x: Value, op: Op, code: Code, negative: str, lower: str, v0: Value | None) -> Value:
+    def _in_scales(self, op: Neuron, x: Value) -> Value:
+        """A current such that the neuron's own thresholds are its scale: leaky below zero, where that one differs."""
+        name, rank = op.results[0].name, op.current.type.rank
+        if any(v is not None and not v.is_constant for v in (op.theta, op.theta_neg)):
+            raise NoTwin(f"neuron %{name} has a threshold that is not constant")
+        given = (None if v is None else self.source.array(v) for v in (op.theta, None, None, op.theta_neg))
+        theta, _, _, below = op.parameters(rank, *given)
+        scale = np.asarray(scale_of(op.elem, rank), np.float32)
+        if op.theta is not None:
+            x = self.b(Mul, x, self.b.constant((scale / theta).astype(np.float32), f"{name}.of_theta"))
+        if op.theta_neg is not None:
+            zero = self.b.constant(np.float32(0), "zero")
+            slope = self.b.constant((theta / below).astype(np.float32), f"{name}.slope")
+            x = self._add(self.b(Maximum, x, zero), self.b(Mul, self.b(Minimum, x, zero), slope))
+        return x
+
+    def _quantized(
+        self, x: Value, op: Op, code: Code, negative: str, lower: str, v0: Value | None, nearest: bool = False
+    ) -> Value:
         """Round a current as a window of the code does, with the scale of the spikes as threshold."""
         kind = op.results[0].type
         assert isinstance(kind, SpikesType)
@@ -150,7 +185,7 @@ class _Twin:
             raise NoTwin(f"%{op.results[0].name} has {steps} steps")
         quant = kind.elem.quant
         scale = np.float32(1) if quant is None else np.asarray(quant.scales(kind.rank), np.float32)
-        start = 0.0 if isinstance(op, Neuron) else code.round_offset(0.5, steps)
+        start = 0.0 if isinstance(op, Neuron) and not nearest else code.round_offset(0.5, steps)
         if v0 is not None:
             if not v0.is_constant:
                 raise NoTwin(f"neuron %{op.results[0].name} begins at a membrane that is not constant")

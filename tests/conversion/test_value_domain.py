@@ -9,8 +9,9 @@ import pytest
 
 import ranvier as rv
 from ranvier.ir.codes import Code, FewSpikes, FirstSpike, MultiThreshold, Phase, Rate
+from ranvier.ir.ops.activations import LeakyRelu
 from ranvier.passes.conversion.value_domain import NoTwin, levels, value_domain
-from tests.conversion.helpers import converted, each_runtime, outputs
+from tests.conversion.helpers import converted, each_runtime, outputs, tapped
 from tests.zoo.net import Net, images, residual
 
 both = pytest.mark.parametrize("runtime", list(each_runtime()))
@@ -63,17 +64,42 @@ def test_max_pool_over_time_and_leaky_neurons(runtime: str) -> None:
     )
 
 
+def test_what_has_no_twin_is_said() -> None:
+    """The estimate of diff says what was corrected when: of T ternary steps, up to 3^T values."""
+    with pytest.raises(NoTwin, match=r"diff has no value for a whole window .* up to 3\^4"):
+        value_domain(converted(residual(), X, steps=4, code="diff", schedule="stepwise"))
+
+
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    "options",
     [
-        ({"code": "diff", "schedule": "stepwise"}, "diff has no value for a whole window at once"),
-        ({"reset": "hard"}, "has a threshold, leak or reset of its own"),
+        {"reset": "hard"},
+        {"schedule": "stepwise", "correct": "srp(steps=4)"},
+        {"schedule": "stepwise", "correct": "cos(steps=2)"},
     ],
     ids=str,
 )
-def test_what_has_no_twin_is_said(options: dict[str, Any], reason: str) -> None:
-    with pytest.raises(NoTwin, match=reason):
-        value_domain(converted(residual(), X, steps=4, **options))
+def test_neurons_with_as_many_levels_have_the_twin_of_plain_ones(options: dict[str, Any]) -> None:
+    ann = residual(dyadic=True)
+    plain = converted(ann, X, threshold="max", steps=4)
+    twin = value_domain(converted(ann, X, threshold="max", steps=4, **options))
+    assert not any(op.name.startswith("core.first") for op in twin.main.ops)
+    np.testing.assert_allclose(outputs(twin, X), outputs(plain, X), rtol=1e-6, atol=1e-6)
+
+
+def test_thresholds_of_a_neurons_own_become_slopes() -> None:
+    """A leaky ReLU, rounded to the nearest of T levels on either side."""
+    net = Net((4,), dyadic=True)
+    x = net(LeakyRelu, net.linear(net.inputs[0], 8), slope=0.25)
+    ann = net.done(net.linear(x, 3))
+    data = images(16, 4, dyadic=True)
+    snn = converted(ann, data, threshold="max", per="layer", steps=4)
+    hidden = tapped(ann, [x.name], data)[x.name]
+    theta = np.abs(hidden).max()
+    want = np.clip(np.floor(hidden / theta * 4 + 0.5), -4, 4) * theta / 4
+    found = tapped(value_domain(snn), [f"{x.name}.spikes"], data)[f"{x.name}.spikes"]
+    np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-6)
+    assert (want < 0).any()
 
 
 @pytest.mark.parametrize(

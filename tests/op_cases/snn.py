@@ -23,7 +23,7 @@ def snn_cases() -> Cases:
 
 
 def time_cases() -> Cases:
-    """Repeat, to_time, from_time, accumulate, last, delay."""
+    """Repeat, to_time, from_time, accumulate, last, first, delay."""
     d = Draw("time")
     x = value(d.real(3, 5), batch=True)
     yield case("flat", time.Repeat, x, steps=4, exact=True)
@@ -45,6 +45,9 @@ def time_cases() -> Cases:
     yield case("flat", time.Last, timed, exact=True)
     yield case("one", time.Last, value(d.real(1, 3, 5), time=True), exact=True)
     yield case("integers", time.Last, value(d.ints(4, 3), time=True), exact=True)
+    yield case("flat", time.First, timed, steps=2, exact=True)
+    yield case("all", time.First, value(d.real(3, 5), time=True), steps=3, exact=True)
+    yield case("integers", time.First, value(d.ints(4, 3), time=True), steps=1, exact=True)
     yield case("zero", core.Delay, timed, weight(np.float32(0)), exact=True)
     yield case("three", core.Delay, timed, value(d.real(3, 5), batch=True), steps=3, exact=True)
     yield case("beyond", core.Delay, timed, weight(d.real(5)), steps=9, exact=True)

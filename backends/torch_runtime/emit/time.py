@@ -28,6 +28,12 @@ def last(op: Op, w: Any, x: str) -> str:
     return f"{x}[-1]"
 
 
+@pure("core.first")
+def first(op: Op, w: Any, x: str) -> str:
+    """A view of the first steps."""
+    return f"{x}[:{op.attributes['steps']}]"
+
+
 @stepped("core.accumulate")
 def accumulate(op: Op, w: Any) -> None:
     """A running sum, mean or maximum."""
