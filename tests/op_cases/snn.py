@@ -77,12 +77,12 @@ def _neurons() -> Cases:
     yield case("leak", fire, x, None, None, weight(np.float32(0.5)), **rate)
     yield case("leak_hard", fire, x, None, None, weight(np.full(4, 0.75, np.float32)), reset="hard", **rate)
     yield case("refractory", fire, x, None, None, None, refractory=2, **rate)
-    yield case("levels", fire, _current(d), code=Rate(levels=3), elem="u4", exact=True)
-    yield case(
-        "levels_gt",
     yield case("refractory_hard", fire, x, None, None, None, refractory=1, reset="hard", **rate)
     silent = value(np.arange(12, dtype=np.float32).reshape(3, 4) % 4, batch=True)
     yield case("silent", fire, x, None, None, None, None, None, silent, refractory=3, **rate)
+    yield case("levels", fire, _current(d), code=Rate(levels=3), elem="u4", exact=True)
+    yield case(
+        "levels_gt",
         fire,
         _current(d),
         weight(np.float32(0.5)),
