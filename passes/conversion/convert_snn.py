@@ -21,9 +21,10 @@ from ranvier.passes.calibration.samples import CALIBRATION, Samples, calibration
 from ranvier.passes.calibration.statistics import channel_axis, tapped
 from ranvier.passes.conversion.activations import POOLING, Shape, shape_of
 from ranvier.passes.conversion.correct import Corrector
+from ranvier.passes.conversion.delayed import first_spikes
 from ranvier.passes.conversion.given import given_code, given_layer, given_provenance
 from ranvier.passes.conversion.network import Converter, Layer, Row
-from ranvier.passes.conversion.readout import MembraneReadout, check_readout
+from ranvier.passes.conversion.readout import MembraneReadout, check_readout, read_window
 from ranvier.passes.conversion.thresholds import check_kind, choose
 from ranvier.passes.conversion.two_stage import TwoStage, check_two_stage
 from ranvier.passes.simplify import activation_forms
@@ -83,7 +84,9 @@ class ConvertSnn(Pass):
     reset: str = option(Enum("soft", "hard"), "soft", "what the membrane does after a spike")
     schedule: Any = option(RecordOf("schedule"), LayerSync(), "layer_sync | stepwise | early_fire(start=..)")
     readout: Any = option(
-        RecordOf("readout"), MembraneReadout(), "how outputs are read: membrane | count | mean(start=..) | first_spike"
+        RecordOf("readout"),
+        MembraneReadout(),
+        "how outputs are read: membrane | count | mean(start=.. or auto) | first_spike",
     )
     input: Any = option(
         AnyOf(Enum("direct"), RecordOf("code")), "direct", "direct, or the code that inputs are encoded in"
@@ -129,13 +132,26 @@ class ConvertSnn(Pass):
         names = [op.result.name for op in layers] if self.correct in ("light", "advanced") else []
         targets = dict(tapped(module, names, few, context.runtime, self.batch))
         outputs = self._output_ranges(module, data, context) if self.readout.needs_ranges else []
-        converter = Converter(self, module, layers, self._input_ranges(data), outputs)
+        options = self._settled(module, layers, data, context)
+        converter = Converter(options, module, layers, self._input_ranges(data), outputs)
         rows = converter.build()
         eliminate(module)
         if targets:
             self._correct(module, few, targets, context)
         context.tables["coverage"] = [r.as_dict() for r in rows]
         self._report(rows, samples, context)
+
+    def _settled(
+        self, module: Module, layers: dict[Op, Layer], data: Sequence[np.ndarray[Any, Any]], context: PassContext
+    ) -> ConvertSnn:
+        """These options, with a readout that knows where it begins."""
+        if not self.readout.needs_delay:
+            return self
+        delay = first_spikes(module, layers, data, context, self.v0, self.window, self.batch)
+        window = read_window(self.code, self.schedule, self.window)
+        readout = self.readout.settled(delay, self.window, window)
+        context.note(f"first spikes come through after {delay:.1f} steps: outputs are read by {readout}")
+        return replace(self, readout=readout)
 
     @property
     def window(self) -> int:

@@ -12,32 +12,21 @@ from ranvier.ir.core import Builder, Module, Op, Value
 from ranvier.ir.elements import Affine, Elem, as_exact
 from ranvier.ir.facts import Converted
 from ranvier.ir.locations import derive, describe
-from ranvier.ir.ops.activations import Clip, Prelu
-from ranvier.ir.ops.arith import Add, Div, Mul, Neg, Sub
+from ranvier.ir.ops.arith import Add, Mul, Sub
 from ranvier.ir.ops.core import Delay
 from ranvier.ir.ops.neurons import Neuron
-from ranvier.ir.ops.nn import Conv, ConvTranspose, Linear, Matmul
+from ranvier.ir.ops.nn import Linear
 from ranvier.ir.ops.norm import BatchNorm
-from ranvier.ir.ops.pool import AvgPool, MaxPool
-from ranvier.ir.ops.reduce import Cumsum, Mean, Sum
-from ranvier.ir.ops.resize import Resize
-from ranvier.ir.ops.shape import Broadcast, Cast, Concat, Gather, Pad, Reshape, Select, Slice, Transpose
+from ranvier.ir.ops.pool import MaxPool
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
 from ranvier.ir.ops.time import Accumulate, Last, Repeat
 from ranvier.passes.conversion.activations import Shape
+from ranvier.passes.conversion.linear import WEIGHTED, hidden, is_linear, why
 from ranvier.passes.conversion.readout import MembraneReadout, mean_over_time
 from ranvier.passes.conversion.two_stage import Suffixed, TwoStage, check_neuron, trial
 
 if TYPE_CHECKING:
     from ranvier.passes.conversion.convert_snn import ConvertSnn
-
-WEIGHTED = (Conv, ConvTranspose, Linear)
-# linear in their first operand, the others being static
-LINEAR_IN_FIRST = (AvgPool, Mean, Sum, Neg, Reshape, Transpose, Slice, Pad, Broadcast, Gather, Resize, Cumsum, Div)
-# linear in all their operands together
-LINEAR_IN_ALL = (Add, Sub, Concat)
-# linear in each operand while the others are static
-BILINEAR = (Mul, Matmul)
 
 
 @dataclass(frozen=True)
@@ -101,7 +90,7 @@ class Converter:
         self.arguments: list[Value] = []
         self.fixed: dict[Value, Value] = {}
         self.left: dict[Op, Value] = {}
-        self.hidden = _hidden(list(self.source.ops), layers)
+        self.hidden = hidden(list(self.source.ops), layers)
 
     def build(self) -> list[Row]:
         """Replace `@main` by the spiking network; returns the coverage report."""
@@ -344,54 +333,9 @@ class Converter:
 
     def _left(self, op: Op) -> None:
         hidden = op in self.hidden
-        reason = _why(op) if hidden else ""
+        reason = why(op) if hidden else ""
         became = "real-valued" if hidden else "after readout"
         self.rows.append(Row(op.result.name, op.name, became, "", describe(op.location), reason))
-
-
-def is_linear(op: Op, varying: list[bool]) -> bool:
-    """Whether an op is linear (or affine) in those of its operands that vary, the others being fixed."""
-    if isinstance(op, LINEAR_IN_ALL):
-        return True
-    if isinstance(op, (*WEIGHTED, *LINEAR_IN_FIRST)):
-        return not any(varying[1:])
-    if isinstance(op, Cast):
-        return all(v.type.elem.is_float for v in (*op.arguments, op.result))
-    if isinstance(op, Select):
-        return not varying[0]
-    return isinstance(op, BILINEAR) and sum(varying) == 1
-
-
-def _why(op: Op) -> str:
-    if isinstance(op, Clip):
-        return "an integrate-and-fire neuron clips from 0, or symmetrically"
-    if isinstance(op, Prelu):
-        return "its slopes must be positive constants"
-    if isinstance(op, (*BILINEAR, Div)):
-        return "a product of two spiking values is no sum of currents"
-    return "no integrate-and-fire neuron has this shape"
-
-
-def _hidden(ops: list[Op], layers: dict[Op, Layer]) -> set[Op]:
-    """Ops that are no sum of currents and lie between layers: behind weights, and before weights or a neuron.
-
-    What lies before the first weights prepares inputs, what lies behind the last is applied after the readout.
-    """
-    behind: set[Value] = set()
-    found: list[Op] = []
-    for op in ops:
-        reached = [v in behind for v in op.operands if v is not None]
-        if any(reached) or isinstance(op, (*WEIGHTED, Matmul)):
-            behind.update(op.results)
-        affine = isinstance(op, BatchNorm) and not any(reached[1:])
-        pooled = isinstance(op, MaxPool)
-        if any(reached) and not (op in layers or pooled or affine or is_linear(op, reached)):
-            found.append(op)
-    before: set[Op] = set()
-    for op in reversed(ops):
-        if any(u in before or u in layers or isinstance(u, (*WEIGHTED, Matmul)) for r in op.results for u in r.users):
-            before.add(op)
-    return before.intersection(found)
 
 
 def _summary(theta: np.ndarray[Any, Any]) -> str:

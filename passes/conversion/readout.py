@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ranvier.ir.codes import Code, LayerSync, Schedule, Stepwise
 from ranvier.ir.core import Builder, Value
 from ranvier.ir.diagnostics import error
 from ranvier.ir.elements import Affine, Elem
-from ranvier.ir.fields import Integer, option
+from ranvier.ir.fields import AnyOf, Enum, Integer, option
 from ranvier.ir.ops.arith import Mul, Neg, Sub
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.snn import Decode
@@ -23,6 +24,9 @@ from ranvier.ir.types import tensor
 if TYPE_CHECKING:
     from ranvier.passes.conversion.convert_snn import ConvertSnn
 
+LEAST_READ = 4
+"""Steps that are read at least, however late the first spikes come."""
+
 
 @dataclass(frozen=True)
 class Readout(Record):
@@ -31,6 +35,15 @@ class Readout(Record):
     family = "readout"
     needs_ranges = False
     """Whether the largest outputs on the calibration data are asked for."""
+
+    @property
+    def needs_delay(self) -> bool:
+        """Whether the steps that the first spikes need are asked for."""
+        return False
+
+    def settled(self, delay: float, steps: int, window: int) -> Readout:
+        """The readout of `steps` steps when the first spikes come through after `delay`; values take `window` steps."""
+        return self
 
     def refusal(self, code: Code, schedule: Schedule, steps: int) -> tuple[str, str] | None:
         """Why outputs of that code cannot be read so, and what can be done instead; None when they can."""
@@ -54,13 +67,34 @@ class MembraneReadout(Readout):
 
 @dataclass(frozen=True)
 class MeanReadout(Readout):
-    """The mean output current of the steps from `start` on, when the first spikes have come through."""
+    """The mean output current of the steps from `start` on, when the first spikes have come through.
+
+    `auto` begins at t0 = sum over layers of (theta - v0) / max_i E[max(z_i, 0)], on the calibration data, and with T <
+    t0 + 4 four steps before the end (Bu et al., CVPR 2025; coding card 12).
+    """
 
     word = "mean"
-    start: int = option(Integer(0), 0, "the first step that counts, from 0")
+    start: int | str = option(AnyOf(Integer(0), Enum("auto")), 0, "the first step that counts, from 0; or auto")
+
+    @property
+    def needs_delay(self) -> bool:
+        """See Readout."""
+        return self.start == "auto"
+
+    def settled(self, delay: float, steps: int, window: int) -> Readout:
+        """See Readout: at whole windows."""
+        if not self.needs_delay:
+            return self
+        least = window * math.ceil(LEAST_READ / window)
+        return MeanReadout(max(0, min(window * math.ceil(delay / window), steps - least)))
 
     def refusal(self, code: Code, schedule: Schedule, steps: int) -> tuple[str, str] | None:
         """See Readout: the part that is read must be whole windows."""
+        if isinstance(self.start, str):
+            if not isinstance(schedule, Stepwise):
+                return f"under {schedule} no layer is behind another", "use schedule=stepwise, or give start"
+            window = read_window(code, schedule, steps)
+            return (f"a value takes {window} steps", f"use multiples of {window} steps") if steps % window else None
         if self.start >= steps:
             return f"there are only {steps} steps", f"start at {steps - 1} or before"
         window = read_window(code, schedule, steps)
@@ -74,6 +108,7 @@ class MeanReadout(Readout):
         """See Readout."""
         if self.start == 0:
             return mean_over_time(b, current)
+        assert isinstance(self.start, int), "settled before"
         steps = options.window
         weights = np.where(np.arange(steps) < self.start, 0, steps / (steps - self.start)).astype(np.float32)
         counted = b.constant(Resource(tensor(time=steps), weights), f"{current.name}.counted")
