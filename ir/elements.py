@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 Exact = int | float | Fraction
-ELEMENT = re.compile(r"(?:bf16|f16|f32|f64|[iu](?:64|32|16|8|4|3|2|1))(?![A-Za-z0-9_])")
+ELEMENT = re.compile(r"(?:bf16|f16|f32|f64|[iu](?:64|32|16|[1-8]))(?![A-Za-z0-9_])")
 Rounding = Literal["half_even", "half_away", "half_up", "floor"]
 
 
@@ -22,7 +22,8 @@ class Affine:
     """real = scale * (level - zero), with exact scales.
 
     `scale` and `zero` are one number, or one per index of `axis`, or per group of `group` indices of it. `zero` may be
-    a half. `order` says whether quantization rounds before or after the zero is added.
+    a half. `order` says whether quantization rounds before or after the zero is added. A `narrow` map leaves out the
+    lowest level of a signed storage, so that levels lie symmetric around zero.
     """
 
     scale: Exact | tuple[Exact, ...]
@@ -31,6 +32,7 @@ class Affine:
     group: int | None = None
     rounding: Rounding = "half_even"
     order: Literal["round_then_shift", "shift_then_round"] = "round_then_shift"
+    narrow: bool = False
 
     def __post_init__(self) -> None:
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
@@ -45,7 +47,8 @@ class Affine:
     def __hash__(self) -> int:  # scales may be hundreds of numbers and types are hashed often
         cached = self.__dict__.get("_hash")
         if cached is None:
-            cached = hash((self.scale, self.zero, self.axis, self.group, self.rounding, self.order))
+            key = (self.scale, self.zero, self.axis, self.group, self.rounding, self.order, self.narrow)
+            cached = hash(key)
             object.__setattr__(self, "_hash", cached)
         return int(cached)
 
@@ -105,6 +108,12 @@ class Elem:
         if self.is_signed:
             return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
         return 0, (1 << self.bits) - 1
+
+    @property
+    def levels(self) -> tuple[int, int]:
+        """Smallest and largest level that quantization gives: the range, but for the lowest where the map is narrow."""
+        low, high = self.range
+        return (max(low, -high) if self.quant is not None and self.quant.narrow and low < 0 else low), high
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -175,6 +184,8 @@ def quant_call(quant: Affine) -> Any:
     for name, usual in (("rounding", "half_even"), ("order", "round_then_shift")):
         if getattr(quant, name) != usual:
             fields[name] = Word(getattr(quant, name))
+    if quant.narrow:
+        fields["narrow"] = True
     return Call("affine", (), fields)
 
 
@@ -182,7 +193,7 @@ def quant_of(name: str, fields: dict[str, Any]) -> Affine:
     """The inverse of `quant_call`; raises ValueError naming what is wrong."""
     if name != "affine":
         raise ValueError(f"unknown quantization {name!r}; known: affine")
-    known = {"scale", "zero", "axis", "group", "rounding", "order"}
+    known = {"scale", "zero", "axis", "group", "rounding", "order", "narrow"}
     if extra := set(fields) - known:
         raise ValueError(f"affine has no field {sorted(extra)[0]!r}")
     if "scale" not in fields:

@@ -63,6 +63,8 @@ class Op:
     operand_fields: ClassVar[tuple[Operand[Any], ...]] = ()
     attribute_fields: ClassVar[dict[str, Attribute[Any]]] = {}
     draws: ClassVar[bool] = False
+    folds: ClassVar[bool] = True
+    """Whether constants may be computed away; ops that say how constants are quantized stay."""
 
     def __init_subclass__(cls, *, name: str = "", results: tuple[str, ...] | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)

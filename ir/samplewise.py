@@ -34,10 +34,10 @@ UNARY = (
 )
 ACTIVATIONS = ("sigmoid", "softplus", "relu", "silu", "mish", "hard_swish", "softsign", "leaky_relu", "elu", "selu")
 BOUNDED = ("celu", "gelu", "hard_sigmoid", "clip")
-NOT_NN = ("core.select", "core.cast", "q.quantize", "q.dequantize")
+NOT_NN = ("core.select", "core.cast", "q.quantize", "q.dequantize", "q.fake_quant", "q.requantize", "q.add")
 ELEMENTWISE = (*(f"nn.{n}" for n in (*BINARY, *UNARY, *ACTIVATIONS, *BOUNDED)), *NOT_NN)
-POOLS = ("nn.max_pool", "nn.avg_pool")
-WEIGHTED = ("nn.conv", "nn.conv_transpose", "nn.linear", "nn.batch_norm", "nn.group_norm", *POOLS)
+POOLS = ("nn.max_pool", "nn.avg_pool", "q.sum_pool")
+WEIGHTED = ("nn.conv", "nn.conv_transpose", "nn.linear", "nn.batch_norm", "nn.group_norm", "q.conv", "q.linear", *POOLS)
 CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron")
 STATEFUL = ("core.repeat", "core.delay", "core.accumulate", *CURRENTS)
 WINDOWED = ("core.last", "core.first", "snn.decode")
@@ -109,7 +109,7 @@ def _stateful(op: Op, batch: Dim) -> bool:
     return leads(op.arguments[0], batch)
 
 
-@rule("snn.noise")
+@rule("snn.noise", "q.output_noise")
 def _noise(op: Op, batch: Dim) -> bool:
     return leads(op.arguments[0], batch)
 
@@ -168,7 +168,7 @@ def _gather(op: Op, batch: Dim) -> bool:
     return leads(x, batch) and not mentions(indices, batch)
 
 
-@rule("nn.sum", "nn.mean", "nn.max", "nn.min", "nn.prod")
+@rule("nn.sum", "q.sum", "nn.mean", "nn.max", "nn.min", "nn.prod")
 def _reduce(op: Op, batch: Dim) -> bool:
     x = op.arguments[0]
     axes = op.attributes["axes"]
@@ -186,7 +186,7 @@ def _layer_norm(op: Op, batch: Dim) -> bool:
     return _along_axis(op, batch) and not any(mentions(v, batch) for v in op.arguments[1:])
 
 
-@rule("nn.matmul")
+@rule("nn.matmul", "q.matmul")
 def _matmul(op: Op, batch: Dim) -> bool:
     a, b = op.arguments
     matrix = 2

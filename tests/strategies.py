@@ -6,6 +6,7 @@ from tests.op_cases.arith import arith_cases, loss_cases, q_cases, reduce_cases
 from tests.op_cases.base import OpCase
 from tests.op_cases.control import control_cases
 from tests.op_cases.nn import nn_cases
+from tests.op_cases.quant import quant_cases
 from tests.op_cases.shape import shape_cases
 from tests.op_cases.snn import snn_cases, time_cases
 
@@ -20,6 +21,7 @@ def cases() -> list[OpCase]:
         nn_cases,
         loss_cases,
         q_cases,
+        quant_cases,
         snn_cases,
         time_cases,
         control_cases,

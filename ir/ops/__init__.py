@@ -2,13 +2,32 @@
 
 from ranvier.ir.core import OPS, Op
 from ranvier.ir.diagnostics import error, suggest
-from ranvier.ir.ops import arith, code_value, control, core, loss, neurons, nn, noise, q, reduce, shape, snn, time
+from ranvier.ir.ops import (
+    arith,
+    code_value,
+    control,
+    core,
+    fake_quant,
+    integer,
+    loss,
+    neurons,
+    nn,
+    noise,
+    q,
+    reduce,
+    requantize,
+    shape,
+    snn,
+    time,
+)
 
 __all__ = [
     "arith",
     "code_value",
     "control",
     "core",
+    "fake_quant",
+    "integer",
     "loss",
     "neurons",
     "nn",
@@ -16,6 +35,7 @@ __all__ = [
     "op_class",
     "q",
     "reduce",
+    "requantize",
     "shape",
     "snn",
     "time",

@@ -10,7 +10,7 @@ from ranvier.ir.ops.checks import numbers, wide, widest
 from ranvier.ir.ops.windows import Window, padded, spatial_sizes, taps, windows_of
 from ranvier.ir.schema import flag, ints, operand
 from ranvier.ir.timing import PureOp
-from ranvier.ir.types import TensorType, Type, show_shape
+from ranvier.ir.types import Dim, TensorType, Type, show_shape
 
 
 class Pool(PureOp):
@@ -28,7 +28,12 @@ class Pool(PureOp):
 
     def infer(self, x: Any) -> Type:
         """See Op."""
-        numbers(self, x, integers=isinstance(self, MaxPool))
+        if not (isinstance(self, MaxPool) and keeps_order(x)):
+            numbers(self, x, integers=isinstance(self, MaxPool))
+        return TensorType(self.pooled_shape(x), x.elem)
+
+    def pooled_shape(self, x: Any) -> tuple[Dim, ...]:
+        """The shape of the result. Raises RanvierError when the windows do not fit the input."""
         if not self.kernel or x.rank != len(self.kernel) + 2:
             raise self.fail(
                 "shape-mismatch", f"has a kernel of {len(self.kernel)} axes for an input {show_shape(x.shape)}"
@@ -41,7 +46,7 @@ class Pool(PureOp):
                     f"has a padding of {max(w.before, w.after)} for windows of {w.extent}",
                     "pad less than a window",
                 )
-        return TensorType((*x.shape[:2], *spatial_sizes(self, windows, x.shape[2:])), x.elem)
+        return (*x.shape[:2], *spatial_sizes(self, windows, x.shape[2:]))
 
     def windows(self) -> list[Window]:
         """The window on each spatial axis."""
@@ -58,8 +63,15 @@ class Pool(PureOp):
         return taps(padded(x, windows, fill, extra=self.overhang(windows, x.shape[2:])), windows)
 
 
+def keeps_order(x: Any) -> bool:
+    """Whether a type holds levels that are ordered as the reals they stand for within each channel."""
+    quant = x.elem.quant
+    return quant is not None and (quant.axis is None or quant.axis % x.rank <= 1)
+
+
 class MaxPool(Pool, name="nn.max_pool"):
-    """The largest element of each window; padding counts as -inf (or the smallest integer)."""
+    """The largest element of each window; padding counts as -inf (or the smallest integer). Levels of a quantized type
+    are taken too, as a larger level stands for a larger real."""
 
     def meaning(self, x: Any) -> Any:
         """See Op."""

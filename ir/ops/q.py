@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import Op
-from ranvier.ir.elements import Affine, Elem, elem
+from ranvier.ir.elements import Elem, elem
 from ranvier.ir.ops.checks import widest
 from ranvier.ir.schema import element, operand
 from ranvier.ir.timing import PureOp
@@ -17,7 +17,7 @@ from ranvier.ir.types import TensorType, Type, show_shape
 class Quantize(PureOp, name="q.quantize"):
     """level = clip(round(x / scale) + zero), or round(x / scale + zero) with order=shift_then_round.
 
-    The quotient is taken in float64, rounded as the element type says, and clipped to what the storage holds. nan
+    The quotient is taken in float64, rounded as the element type says, and clipped to the levels of the type. nan
     becomes the level nearest to zero.
     """
 
@@ -43,19 +43,20 @@ class Quantize(PureOp, name="q.quantize"):
         """See Op."""
         quant = self.elem.quant
         assert quant is not None
-        rank, (low, high) = np.ndim(x), self.elem.range
+        rank, (low, high) = np.ndim(x), self.elem.levels
         scale, zero = quant.scales(rank, np.float64), quant.zeros(rank, np.float64)
         with np.errstate(all="ignore"):
             quotient = widest(x) / scale
             quotient = np.where(np.isnan(quotient), 0.0, quotient)
             shifted = quant.order == "shift_then_round"
-            level = round_by(quotient + zero, quant) if shifted else round_by(quotient, quant) + zero
+            level = round_by(quotient + zero, quant.rounding) if shifted else round_by(quotient, quant.rounding) + zero
         return np.clip(level, low, high)
 
 
 class Dequantize(PureOp, name="q.dequantize"):
     """x = scale * (level - zero), as f32."""
 
+    folds = False
     x = operand("levels of a quantized element type")
 
     def infer(self, x: Any) -> Type:
@@ -76,13 +77,13 @@ class Dequantize(PureOp, name="q.dequantize"):
         return quant.scales(rank, np.float64) * (np.asarray(x, np.float64) - quant.zeros(rank, np.float64))
 
 
-def round_by(x: Any, quant: Affine) -> Any:
-    """Whole numbers by the rounding rule of an affine map."""
-    if quant.rounding == "half_even":
+def round_by(x: Any, rounding: str) -> Any:
+    """Whole numbers by a rounding rule of `ROUNDINGS`; `half_away` is away from zero, `half_up` towards infinity."""
+    if rounding == "half_even":
         return np.rint(x)
-    if quant.rounding == "half_away":
+    if rounding == "half_away":
         return np.sign(x) * np.floor(np.abs(x) + 0.5)
-    return np.floor(x + 0.5) if quant.rounding == "half_up" else np.floor(x)
+    return np.floor(x + 0.5) if rounding == "half_up" else np.floor(x)
 
 
 def check_scales(op: Op, element: Elem, shape: tuple[Any, ...]) -> None:

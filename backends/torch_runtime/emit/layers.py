@@ -121,7 +121,14 @@ def matmul(op: Op, w: Any, a: str, b: str) -> str | None:
 def max_pool(op: Op, w: Any, x: str) -> str | None:
     """F.max_pool where the padding is even and short enough, else after padding with -inf."""
     n = op.result.type.rank - 2
-    if n > SPATIAL or not op.result.type.elem.is_float:
+    if not op.result.type.elem.is_float and op.result.type.elem.dtype.itemsize <= 2:
+        exact = _max_pool(op, w, f"{x}.to(torch.float32)", n)
+        return None if exact is None else w.cast(exact, op.result)
+    return _max_pool(op, w, x, n) if op.result.type.elem.is_float else None
+
+
+def _max_pool(op: Op, w: Any, x: str, n: int) -> str | None:
+    if n > SPATIAL:
         return None
     a = op.attributes
     ones, zeros = (1,) * n, (0,) * n

@@ -28,7 +28,7 @@ def quantize(op: Op, w: Any, x: str) -> str | None:
     if element.storage in POOR or element.bits > 32:
         return None
     scale, zero = _maps(w, quant, op.result.type.rank)
-    low, high = element.range
+    low, high = element.levels
     return (
         f"K.quantize({x}, {scale}, {zero}, {quant.rounding!r}, {quant.order == 'shift_then_round'}, "
         f"{low}, {high}, {literal(element)})"

@@ -4,6 +4,8 @@ import ranvier.backends.torch_runtime.emit.activations
 import ranvier.backends.torch_runtime.emit.arith
 import ranvier.backends.torch_runtime.emit.code_value
 import ranvier.backends.torch_runtime.emit.control
+import ranvier.backends.torch_runtime.emit.fake_quant
+import ranvier.backends.torch_runtime.emit.integer
 import ranvier.backends.torch_runtime.emit.layers
 import ranvier.backends.torch_runtime.emit.loss
 import ranvier.backends.torch_runtime.emit.neurons

@@ -1,0 +1,1 @@
+"""From reals to levels: fake quantization, frozen types, integer arithmetic."""
