@@ -142,13 +142,27 @@ class Code(Record):
 
         v0 is in units of the threshold. This default fires the code step by step; codes override it in closed form.
         """
+        return self._fired(x, steps, v0, self.needs_stepwise)
+
+    def quantize_stepwise(self, x: Any, steps: int, v0: float = 0.0) -> Any:
+        """The value that a stepwise neuron gives for a constant current x: `quantize` where spikes do not grow.
+
+        A code that fires by the plain rule says the same of a current that comes step by step as of its window (card,
+        E3); one whose spikes have weights or a history does not.
+        """
+        if self.needs_window or self.plain:
+            return self.quantize(x, steps, v0)
+        return self._fired(x, steps, v0, True)
+
+    def _fired(self, x: Any, steps: int, v0: float, stepwise: bool) -> Any:
+        """The decoded window of a neuron that is charged with x at each step, or with the whole window before."""
         rule = FireRule(self.largest, negative="free" if self.signed else "none", lower="zero")
         x = np.asarray(x, np.float32)
-        v = x * 0 + np.float32(v0) if self.needs_stepwise else (x * steps + v0).astype(np.float32)
+        v = x * 0 + np.float32(v0) if stepwise else (x * steps + v0).astype(np.float32)
         one, count = np.float32(1), np.zeros_like(v)
         fired, read, rows = self.fire_init(np, v), self.psp_init(np, v), []
         for t in range(steps):
-            v = v + x if self.needs_stepwise else v
+            v = v + x if stepwise else v
             fired, spikes, v = self.fire(np, rule, fired, v, one, one, count, t, steps)
             count = count + spikes
             read, value = self.psp_step(np, read, spikes, t, steps)

@@ -206,7 +206,10 @@ class ConvertSnn(Pass):
                 where=describe(op.location),
                 help="calibrate on data like the training data, or remove the layer",
             )
-        chosen = choose(self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below)
+        chosen = choose(
+            self.threshold, array, axis, code=code, steps=self.window, v0=self.v0, low_slope=shape.below,
+            stepwise=isinstance(self.schedule, Stepwise),
+        )  # fmt: skip
         if chosen.unsettled:
             context.note(
                 f"threshold={self.threshold} of %{op.result.name} has not converged for {chosen.unsettled} of "

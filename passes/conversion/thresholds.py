@@ -41,9 +41,11 @@ def choose(
     steps: int,
     v0: float,
     low_slope: Array | None = None,
+    stepwise: bool = False,
 ) -> Threshold:
     """The range of a neuron of a code over a window of `steps` for the activations of a layer.
 
+    `stepwise` says that its current comes step by step, not before it fires.
     `v0` is a fraction of the least spike; `low_slope` is the slope below zero of a leaky activation, whose negative
     values are counted in spikes too. Channels that never fire get the layer's largest range: a neutral one, so that a
     rare value is not blown up.
@@ -61,8 +63,11 @@ def choose(
         text = _MSE.format(steps=limit, v0=v0, least=0 if low_slope is None else "-T")
         text += ", per channel" if axis is not None else ", per layer"
     elif kind == "mse":
-        found = _mse(rows, _by_table(code, steps, v0), low_slope)
-        text = f"range that minimises the mean squared error of {code} with T={steps} over max*(1 - 0.01 i), i < 95"
+        found = _mse(rows, _by_table(code, steps, v0, stepwise), low_slope)
+        how = "stepwise " if stepwise else ""
+        text = (
+            f"range that minimises the mean squared error of {how}{code} with T={steps} over max*(1 - 0.01 i), i < 95"
+        )
         text += ", per channel" if axis is not None else ", per layer"
     else:
         found = compute(kind, np.abs(rows) if low_slope is not None else rows)
@@ -103,11 +108,12 @@ def _uniform(limit: int, v0: float, low_slope: Array | None) -> Quantizer:
     return lambda x: spike_counts(x * limit, limit, v0, low_slope) / np.float32(limit)
 
 
-def _by_table(code: Code, steps: int, v0: float) -> Quantizer:
+def _by_table(code: Code, steps: int, v0: float, stepwise: bool) -> Quantizer:
     """What a code gives for activations in units of the range, looked up: the code is asked once, on a fine grid."""
     grid = np.arange(TABLE + 1, dtype=np.float32) / np.float32(TABLE / 2)
     reach = np.float32(code.reach)
-    values = np.asarray(code.quantize(grid * reach, steps, code.round_offset(v0, steps)), np.float32) / reach
+    ask = code.quantize_stepwise if stepwise else code.quantize
+    values = np.asarray(ask(grid * reach, steps, code.round_offset(v0, steps)), np.float32) / reach
 
     def quantize(x: Array) -> Array:
         index = np.minimum(np.abs(x) * np.float32(TABLE / 2) + np.float32(0.5), TABLE).astype(np.int32)

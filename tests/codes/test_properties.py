@@ -19,6 +19,7 @@ from ranvier.ir.codes import (
     MultiThreshold,
     Phase,
     Rate,
+    Stepwise,
 )
 from ranvier.ir.fields import RecordOf
 from ranvier.ir.text.values import parse_value
@@ -62,6 +63,26 @@ def test_quantize_is_what_the_neuron_does(runtime: str, code: Code, steps: int) 
     apart = np.abs(value - want) > 1e-5
     assert apart.mean() <= (0 if code.word not in ("diff", "ttfs", "ttas") else 1e-3)
     assert len(np.unique(want)) > 2
+
+
+@every
+@both
+def test_quantize_stepwise_is_what_a_stepwise_neuron_does(runtime: str, code: Code, steps: int) -> None:
+    if code.needs_window:
+        pytest.skip("is never fired stepwise")
+    top = min(code.reach, 8.0)
+    z = dyadic(200, -1.5 * top, 1.5 * top, 7)
+    offset = code.round_offset(0.5, steps)
+    value = run(neuron(code, steps, 1.0, offset, Stepwise()), constant(z, steps), runtime)[3]
+    apart = np.abs(value - np.asarray(code.quantize_stepwise(z, steps, offset))) > 1e-5
+    assert apart.mean() <= (0 if code.word != "diff" else 1e-3)
+
+
+def test_bursts_and_phases_say_less_when_their_current_comes_step_by_step() -> None:
+    x = np.linspace(0, 1, 65, dtype=np.float32)
+    for code, steps in ((Burst(), 16), (Phase(period=8), 8)):
+        at_once, late = (np.abs(ask(x, steps) - x).mean() for ask in (code.quantize, code.quantize_stepwise))
+        assert late > 1.5 * at_once, code
 
 
 @every
