@@ -136,14 +136,14 @@ class Compensated(Fact):
 
 @dataclass(frozen=True)
 class NeuronCode(Fact):
-    """The neuron that stands for this activation fires this code over windows of `steps` steps.
+    """The neuron that stands for this activation fires this code over windows of `steps` steps (none: of any length).
 
     With `theta`, these are its thresholds: one, or one a channel of `axis`. `convert-snn` follows it.
     """
 
     word = "neuron_code"
     code: Any = option(RecordOf("code"), help="the spike code")
-    steps: int = option(Integer(1), help="timesteps of the window that it was found for")
+    steps: int | None = option(Optional(Integer(1)), None, "timesteps of the window that it was found for")
     theta: tuple[float, ...] = option(ListOf(Real(0)), (), "thresholds; none means those of convert-snn")
     axis: int | None = option(Optional(Integer(0)), None, "the axis of the channels, with several thresholds")
     definition: str = option(Text(), "", "how it was found")

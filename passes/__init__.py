@@ -11,6 +11,7 @@ BUILTIN = {
     "fold-batchnorm": "ranvier.passes.simplify.fold_batchnorm:FoldBatchNorm",
     "calibrate": "ranvier.passes.calibration.calibrate:Calibrate",
     "fs-fit": "ranvier.passes.few_spikes.fs_fit:FewSpikesFitting",
+    "assign-code": "ranvier.passes.conversion.assign_code:AssignCode",
     "convert-snn": "ranvier.passes.conversion.convert_snn:ConvertSnn",
     "quantize": "ranvier.passes.quantization.quantize:Quantize",
     "freeze-quant": "ranvier.passes.quantization.freeze:FreezeQuant",

@@ -76,6 +76,7 @@ def pool_before_activation(r: Match) -> Value:
     r.require(not isinstance(f, LeakyRelu) or f.slope >= 0, "the activation decreases below zero")
     pooled = r.new(MaxPool, r["x"], name=f"{r.root.result.name}.in", **r.op("pool").attributes)
     out: Value = r.new(type(f), pooled, **f.attributes)
+    out.facts += tuple(fact for fact in f.result.facts if isinstance(fact, NeuronCode))
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.ir.codes import Code, LayerSync, Rate, Schedule, Stepwise
+from ranvier.ir.codes import Code, LayerSync, Rate, Stepwise
 from ranvier.ir.core import Module, Op
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, error, register_code
 from ranvier.ir.fields import AnyOf, Enum, Flag, Integer, Optional, Real, RecordOf, Text, option
@@ -20,9 +20,10 @@ from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.samples import CALIBRATION, Samples, calibration_samples
 from ranvier.passes.calibration.statistics import channel_axis, tapped
 from ranvier.passes.conversion.activations import POOLING, Shape, shape_of
+from ranvier.passes.conversion.codes import DEFAULT_STEPS, check_code, layer_code
 from ranvier.passes.conversion.correct import Corrector
 from ranvier.passes.conversion.delayed import first_spikes
-from ranvier.passes.conversion.given import given_code, given_layer, given_provenance
+from ranvier.passes.conversion.given import given_layer, given_provenance
 from ranvier.passes.conversion.network import Converter, Layer, Row
 from ranvier.passes.conversion.readout import MembraneReadout, check_readout, read_window
 from ranvier.passes.conversion.thresholds import check_kind, choose
@@ -35,7 +36,6 @@ register_code(
 )
 register_code("no-activity", "A layer is zero on all the calibration data, so that no threshold follows from it.")
 Array = np.ndarray[Any, Any]
-DEFAULT_STEPS = 32
 register_code("already-timed", "The module has values over time: it is a spiking network already.")
 
 
@@ -158,23 +158,6 @@ class ConvertSnn(Pass):
         """The number of timesteps."""
         return self.steps or self.code.default_steps() or DEFAULT_STEPS
 
-    def code_for(self, shape: Shape) -> Code:
-        """The code of a neuron of that shape: signed where the activation or the option asks for it."""
-        if shape.below is not None and not np.all(shape.below == 1) and not self.code.takes_slopes:
-            help = "use a code whose negative spikes do not correct positive ones, such as rate"
-            raise error("bad-value", f"`convert-snn`: {self.code.word} has no form with a slope below zero", help=help)
-        signed = self.signed or self.code.signed or shape.below is not None
-        if signed and self.reset == "hard":
-            raise error(
-                "bad-value",
-                "`convert-snn`: signed neurons need reset=soft, and an activation with negative values needs them",
-                help="leave reset out",
-            )
-        try:
-            return self.code.with_sign(signed)
-        except ValueError as why:
-            raise error("bad-value", f"`convert-snn`: {why}") from None
-
     def layers(
         self, module: Module, data: Sequence[Array], context: PassContext, provenance: str = "given"
     ) -> dict[Op, Layer]:
@@ -197,7 +180,7 @@ class ConvertSnn(Pass):
 
     def _layer(self, op: Op, shape: Shape, array: Array, context: PassContext) -> Layer:
         """The neuron of an activation, its threshold from `array`."""
-        code = given_code(op, self.window) or self.code_for(shape)
+        code = layer_code(self, op, shape)
         axis = channel_axis(op.result) if self.per == "channel" else None
         if not ((array if self.threshold == "gaussian" else np.abs(array)) > 0).any():
             raise error(
@@ -263,32 +246,6 @@ class ConvertSnn(Pass):
             )
         for r in left:
             context.note(f"{r.op} %{r.activation} stays real-valued: {r.reason}")
-
-
-def check_code(code: Code, schedule: Schedule, steps: int | None) -> None:
-    """Raise RanvierError when a code, a schedule and a number of steps do not go together."""
-    if not code.integrates:
-        raise error("bad-value", f"`convert-snn`: no neuron fires {code.word}")
-    if code.activation not in ("", "relu"):
-        help = "run `fs-fit` before, which gives each activation the code of its own function"
-        raise error(
-            "bad-value", f"`convert-snn`: neurons of {code.word} compute {code.activation}, not ReLU", help=help
-        )
-    stepwise = isinstance(schedule, Stepwise)
-    if code.needs_window and stepwise:
-        help = "use schedule=layer_sync or early_fire(start=..)"
-        raise error("bad-value", f"`convert-snn`: {code.word} needs its whole window before it fires", help=help)
-    if code.needs_stepwise and not stepwise:
-        raise error(
-            "bad-value", f"`convert-snn`: {code.word} needs its input step by step", help="use schedule=stepwise"
-        )
-    fixed = code.fixed_steps()
-    if fixed is not None and steps not in (None, fixed):
-        raise error("bad-value", f"`convert-snn`: {code.word} has {fixed} steps, not {steps}", help="leave steps out")
-    least, window = code.least_steps(), steps or code.default_steps() or DEFAULT_STEPS
-    if window < least:
-        help = "give more steps, or the code fewer spikes"
-        raise error("bad-value", f"`convert-snn`: {code.word} needs {least} steps, not {window}", help=help)
 
 
 def check_source(module: Module) -> None:

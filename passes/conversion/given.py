@@ -18,7 +18,7 @@ def given_code(activation: Op, steps: int) -> Code | None:
     fact = activation.result.fact(NeuronCode)
     if fact is None:
         return None
-    if fact.steps != steps:
+    if fact.steps not in (None, steps):
         raise error(
             "time-mismatch",
             f"`convert-snn`: {fact.code} of %{activation.result.name} was found for {fact.steps} steps, not {steps}",

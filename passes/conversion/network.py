@@ -53,6 +53,7 @@ class Row:
     where: str = ""
     reason: str = ""
     dead: int = 0
+    code: str = ""
     provenance: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,6 +62,7 @@ class Row:
             "activation": f"%{self.activation}",
             "op": self.op,
             "became": self.became,
+            "code": self.code,
             "threshold": self.threshold,
             "provenance": self.provenance,
             "where": self.where,
@@ -313,7 +315,7 @@ class Converter:
         self.rows.append(
             Row(
                 name, op.name, "neuron", _summary(theta), describe(op.location),
-                dead=layer.dead, provenance=layer.provenance,
+                dead=layer.dead, code=layer.code.word, provenance=layer.provenance,
             )
         )  # fmt: skip
         out: Value = self.b(Psp, spikes, name=name)

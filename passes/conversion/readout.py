@@ -36,6 +36,9 @@ class Readout(Record):
     needs_ranges = False
     """Whether the largest outputs on the calibration data are asked for."""
 
+    by_steps = False
+    """Whether only some steps are read, so that hidden values must be whole in them."""
+
     @property
     def needs_delay(self) -> bool:
         """Whether the steps that the first spikes need are asked for."""
@@ -74,6 +77,7 @@ class MeanReadout(Readout):
     """
 
     word = "mean"
+    by_steps = True
     start: int | str = option(AnyOf(Integer(0), Enum("auto")), 0, "the first step that counts, from 0; or auto")
 
     @property
