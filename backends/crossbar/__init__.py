@@ -1,0 +1,1 @@
+"""The crossbar: an in-memory-computing emulator with a cost model."""

@@ -1,0 +1,1 @@
+"""Passes of the crossbar: mapping, physics, calibration and cost."""
