@@ -45,7 +45,9 @@ def why(op: Op) -> str:
         return "an integrate-and-fire neuron clips from 0, or symmetrically"
     if isinstance(op, Prelu):
         return "its slopes must be positive constants"
-    if isinstance(op, (*BILINEAR, Div)):
+    if isinstance(op, Div):
+        return "a quotient of two spiking values is no sum of currents"
+    if isinstance(op, BILINEAR):
         return "a product of two spiking values is no sum of currents"
     return "no integrate-and-fire neuron has this shape"
 

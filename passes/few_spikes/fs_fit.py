@@ -9,11 +9,12 @@ from ranvier.ir.codes.few_spikes import FUNCTIONS, LONGEST, FewSpikesTable
 from ranvier.ir.core import Module, Op
 from ranvier.ir.diagnostics import error
 from ranvier.ir.facts import NeuronCode
-from ranvier.ir.fields import Enum, Integer, ListOf, Optional, Real, option
+from ranvier.ir.fields import Enum, Flag, Integer, ListOf, Optional, Real, option
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.types import TensorType
 from ranvier.passes.calibration.statistics import describe_data, tapped
 from ranvier.passes.few_spikes.fit import Init, squared_error
+from ranvier.passes.few_spikes.softmax import write_out_softmax
 from ranvier.passes.few_spikes.tables import table_for
 
 FITTED = tuple(f for f in FUNCTIONS if f != "relu")
@@ -29,6 +30,10 @@ class FewSpikesFitting(Pass):
     from the cache folder ($RANVIER_CACHE, or ~/.cache/ranvier) by function, K, range, seed and initial values. ReLUs
     are left alone: code=fs fires them without a table.
 
+    A softmax is no function of one number. With `softmax=true`, one that weights lie behind (attention) is written out
+    as exp(x - max x) / sum, whose exp is such a function; the maximum and the quotient of two values that vary are not,
+    and stay for `convert-snn` to report: with allow_unconverted they are computed on values that are read out.
+
     Sources: Stöckl & Maass 2021 (few-spikes neurons), Jeong et al. 2024 (TBPI).
     """
 
@@ -40,10 +45,14 @@ class FewSpikesFitting(Pass):
     )
     seed: int = option(Integer(0), 0, "seed of the fit")
     init: Init = option(Enum("tbpi", "random"), "tbpi", "where training begins: at trajectories, or at random")
+    softmax: bool = option(Flag(), False, "write softmax between layers out, and fit its exp")
     batch: int = option(Integer(1), 128, "samples run at once for calibration")
 
     def check(self) -> None:
         """See Record."""
+        if self.softmax and self.function not in (None, "exp"):
+            help = "leave function out, or softmax"
+            raise error("bad-value", f"`fs-fit`: softmax=true fits exp, not {self.function} alone", help=help)
         if self.range is not None and not self.range[0] < self.range[1]:
             low, high = self.range
             raise error(
@@ -52,6 +61,9 @@ class FewSpikesFitting(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        if self.softmax:
+            written = write_out_softmax(module, self.word)
+            context.note(f"{len(written)} softmax are written out as exp(x - max x) / sum: the exp alone may spike")
         ops = [op for op in module.main.ops if self._fits(op)]
         ranges = self._ranges(module, ops, context)
         rows = []

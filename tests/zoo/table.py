@@ -23,7 +23,7 @@ CODES: dict[str, str] = {
     "fs": "convert-snn{code=fs(K=6)}",
     "multi_threshold": "convert-snn{code=multi_threshold(levels=6) steps=4}",
     "diff": "convert-snn{code=diff steps=32 schedule=stepwise}",
-    "fs_fitted": "fs-fit{K=16}, convert-snn{code=fs(K=16)}",
+    "fs_fitted": "fs-fit{K=16 softmax=true}, convert-snn{code=fs(K=16)}",
 }
 """The passes of each code; the last one is `convert-snn`, with options."""
 BEFORE = "fold-batchnorm, canonicalize"

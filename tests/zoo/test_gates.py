@@ -77,15 +77,24 @@ def test_ninety_nine_of_a_hundred_pixels_keep_their_class() -> None:
     assert set(np.unique(source.argmax(1))) == {0, 1}
 
 
-@pytest.mark.parametrize("fitted", [False, True])
-def test_the_transformer_says_what_stays_real_valued(fitted: bool) -> None:
+@pytest.mark.parametrize(
+    ("fit", "neurons", "left"),
+    [
+        ("", [], ["nn.layer_norm", "nn.matmul", "nn.softmax", "nn.gelu"]),
+        ("fs-fit{function=gelu K=16}, ", ["nn.gelu"], ["nn.layer_norm", "nn.matmul", "nn.softmax"]),
+        pytest.param(
+            "fs-fit{K=16 softmax=true}, ",
+            ["nn.exp", "nn.gelu"],
+            ["nn.div", "nn.layer_norm", "nn.matmul", "nn.max"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_the_transformer_says_what_stays_real_valued(fit: str, neurons: list[str], left: list[str]) -> None:
     """Attention multiplies two values that vary, and LayerNorm divides by one: both are computed on values read out."""
-    before = "fs-fit{function=gelu K=16}, " if fitted else ""
-    passes = f"{before}convert-snn{{steps=16 allow_unconverted=true}}"
-    zoo, source, found, coverage = converted("vit", passes)
+    zoo, source, found, coverage = converted("vit", f"{fit}convert-snn{{steps=16 allow_unconverted=true}}")
     became = {(row["op"], row["became"]) for row in coverage}
-    left = {op for op, kind in became if kind == "real-valued"}
-    assert left == {"nn.layer_norm", "nn.matmul", "nn.softmax", *([] if fitted else ["nn.gelu"])}
-    assert (("nn.gelu", "neuron") in became) == fitted
+    assert {op for op, kind in became if kind == "neuron"} == set(neurons)
+    assert {op for op, kind in became if kind == "real-valued"} == set(left)
     assert all(row["reason"] for row in coverage if row["became"] == "real-valued")
     assert zoo.metric.agreement(found, source) >= 0.98
