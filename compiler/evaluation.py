@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from ranvier.baseline import Baseline, accuracy_of, agreement_of, find_baseline
 from ranvier.batching import sample_axis, sample_count, splittable, take_samples
 from ranvier.ir.core import Module
-from ranvier.ir.diagnostics import error
+from ranvier.ir.cost import Activity, Cost
+from ranvier.ir.diagnostics import RanvierError, error
 from ranvier.ir.interfaces import Array, batches
 from ranvier.ir.latency import latency
 from ranvier.samples import check_data, check_labels, class_count
@@ -86,10 +87,13 @@ class Evaluation:
     layers: tuple[Layer, ...] = ()
     not_modelled: tuple[str, ...] = NOT_MODELLED
     energy_model: str = ENERGY_MODEL
+    cost: Cost | None = None
+    cost_missing: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
-        return asdict(self)
+        plain = asdict(replace(self, cost=None))
+        return {**plain, "cost": None if self.cost is None else self.cost.as_dict()}
 
     def rows(self) -> list[tuple[str, str]]:
         """What is shown: names and figures with their units; what does not apply is left out."""
@@ -120,6 +124,8 @@ class Evaluation:
             ),
             ("  of layers driven by spikes", _energy(self.accumulates * AC_PJ) if spiking else ""),
             ("op energy of the source model", _energy(self.source_op_energy_pj) if spiking else ""),
+            *(self.cost.figures() if self.cost is not None else ()),
+            ("hardware cost", self.cost_missing and f"none: {self.cost_missing}"),
             ("time per sample on this machine", f"{self.seconds_per_sample * 1e3:.3g} ms"),
         ]
         return [(name, figure) for name, figure in rows if figure]
@@ -129,7 +135,8 @@ class Evaluation:
 
         table = render(("figure", "value"), self.rows(), right=("value",))
         left_out = "; ".join(self.not_modelled)
-        return f"{table}\n\nop energy: {self.energy_model}\nnot modelled: {left_out}"
+        hardware = "" if self.cost is None else "\n" + "\n".join(self.cost.remarks())
+        return f"{table}\n\nop energy: {self.energy_model}\nnot modelled: {left_out}{hardware}"
 
 
 @dataclass
@@ -215,6 +222,7 @@ def _figures(
     layers = tuple(
         Layer(s.name, s.elements, events[s.name], events[s.name] / s.elements / (steps or 1), s.origin) for s in sources
     )
+    cost, cost_missing = _hardware(executable, layers, steps)
     return Evaluation(
         samples=count,
         trials=len(runs),
@@ -241,7 +249,18 @@ def _figures(
         baseline_missing=baseline.missing,
         layers=layers,
         not_modelled=left_out,
+        cost=cost,
+        cost_missing=cost_missing,
     )
+
+
+def _hardware(executable: Executable, layers: Sequence[Layer], steps: int | None) -> tuple[Cost | None, str]:
+    """What the target says that the run costs, and why it says nothing though it has a cost model."""
+    density = {layer.name: min(1.0, layer.rate) for layer in layers}
+    try:
+        return executable.cost(Activity(steps, density=density)), ""
+    except RanvierError as why:
+        return None, "; ".join(d.message for d in why.diagnostics)
 
 
 def _dense(module: Module) -> Operations:

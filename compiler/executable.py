@@ -16,6 +16,7 @@ from ranvier.trace import Trace
 
 if TYPE_CHECKING:
     from ranvier.evaluation import Evaluation
+    from ranvier.ir.cost import Activity, Cost
 
 BATCH = 512
 """Samples handed to a program at once; the program may split them further."""
@@ -82,6 +83,16 @@ class Executable:
         from ranvier.evaluation import evaluate
 
         return evaluate(self, images, labels, batch=batch, trials=trials)
+
+    def cost(self, activity: Activity | None = None) -> Cost | None:
+        """What the target says a sample costs: energy, latency, area by layer and component; None without a cost model.
+
+        Without data every input is taken as active and every sample as alive to the last step; `activity` says
+        otherwise. `evaluate` fills in the spikes that it counted. Raises RanvierError (cost-not-modelled, ...).
+        """
+        from ranvier.ir.cost import Activity
+
+        return self.target.cost(self.module, activity or Activity())
 
     def report(self, path: str | Path, evaluation: Evaluation | None = None) -> Path:
         """Write one HTML file that opens offline: every stage with diffs, coverage, drift, and the evaluation."""

@@ -26,7 +26,7 @@ PASS_GROUP, TARGET_GROUP = "ranvier.passes", "ranvier.backends"
 
 
 def _pass_table() -> Mapping[str, str]:
-    return passes.BUILTIN
+    return {**passes.BUILTIN, **backends.PASSES}
 
 
 def _target_table() -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from ranvier.ir.core import Module, Op
+from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import Diagnostic, RanvierError, error
 from ranvier.ir.locations import describe
 from ranvier.ir.records import Record
@@ -248,6 +249,13 @@ class Target(Record):
     def runtime(self) -> Runtime:
         """What passes run the network on while compiling for this target."""
         raise NotImplementedError
+
+    def cost(self, module: Module, activity: Activity) -> Cost | None:
+        """What a module costs on this target, compiled for it or not; None for a target without a cost model.
+
+        Only types are looked at, never weights. Raises RanvierError where the model has no figures for the module.
+        """
+        return None
 
     def __str__(self) -> str:
         return self.in_braces()

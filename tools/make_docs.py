@@ -73,7 +73,7 @@ def passes_page() -> str:
     from ranvier import backends, passes
     from ranvier.registry import find_pass, find_target
 
-    names = sorted(passes.BUILTIN)
+    names = sorted({*passes.BUILTIN, *backends.PASSES})
     parts = ["# Passes and targets", MADE, _PASSES, *_contents(names, find_pass)]
     for name in names:
         cls = find_pass(name)

@@ -123,6 +123,25 @@ def evaluate(
 
 
 @app.command(cls=_TakesModel, rich_help_panel="Build and run")
+def estimate(
+    model: Model,
+    target: Annotated[str, typer.Option("--target", "-t", help="A target with a cost model, with its options.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of layers that do not say theirs.")] = None,
+    density: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Part of the inputs that are not zero; 1 otherwise.")
+    ] = None,
+    alive: Annotated[str, typer.Option(help="Part of samples that have not left before each step: 1,1,0.6,0.2.")] = "",
+) -> None:
+    """Say what a model would cost on a target: energy, latency, area by layer and component, from its shapes alone.
+
+    Example:  ranvier estimate resnet20.onnx --target "crossbar{cost=isaac-128}"
+    """
+    from ranvier.cli.estimating import estimate_model
+
+    estimate_model(model, target, steps, density, alive)
+
+
+@app.command(cls=_TakesModel, rich_help_panel="Build and run")
 def codes(
     model: Model,
     data: Annotated[Path, typer.Option("--data", "-d", help="A .npz that holds samples (x) and labels (y).")],

@@ -12,6 +12,7 @@ from ranvier.cli.arrays import check_output, read_inputs, read_named, write_arra
 from ranvier.cli.console import emit, paragraph, progress, table, tell
 from ranvier.cli.models import is_artifact, read_artifact, read_model
 from ranvier.ir.diagnostics import error
+from ranvier.ir.quantity import readable
 from ranvier.samples import check_data
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ FIGURES = {
     "bits / spike": ("bits_per_spike", "{:.3g}"),
     "op energy": ("op_energy_pj", "{:,.0f}"),
 }
+# Heading -> the figure of the target's cost model.
+HARDWARE = {"energy": "energy", "latency": "latency", "area": "area"}
 
 
 def show_results(results: Sequence[BuildResult]) -> None:
@@ -89,8 +92,25 @@ def show_results(results: Sequence[BuildResult]) -> None:
     headings = [
         name for name, (key, _) in FIGURES.items() if any(_figure(r.evaluation, key) is not None for r in results)
     ]
-    rows = [(r.name, r.target, *(_cell(r.evaluation, name) for name in headings)) for r in results]
-    table(("build", "target", *headings), rows, right=headings, whole=("build",))
+    hardware = [name for name in HARDWARE if any(_hardware(r.evaluation, name) for r in results)]
+    rows = [
+        (
+            r.name,
+            r.target,
+            *(_cell(r.evaluation, name) for name in headings),
+            *(_hardware(r.evaluation, name) for name in hardware),
+        )
+        for r in results
+    ]
+    right = [*headings, *hardware]
+    table(("build", "target", *right), rows, right=right, whole=("build",))
+
+
+def _hardware(evaluation: Evaluation | None, heading: str) -> str:
+    """A figure of the target's cost model; empty without one."""
+    if evaluation is None or evaluation.cost is None:
+        return ""
+    return readable(getattr(evaluation.cost, HARDWARE[heading]))
 
 
 def _figure(evaluation: Evaluation | None, key: str) -> float | None:
@@ -118,6 +138,9 @@ def _show_left_out(results: Sequence[BuildResult]) -> None:
         f"{first.samples} samples; spikes and op energy are per sample. Op energy of the source model: "
         f"{first.source_op_energy_pj / 1e3:,.0f} nJ ({first.energy_model}). Not modelled: {'; '.join(left_out)}."
     )
+    costs = [evaluation.cost for evaluation in evaluations if evaluation.cost is not None]
+    for remark in dict.fromkeys(line for cost in costs for line in cost.remarks()):
+        paragraph(remark)
 
 
 # -- run ---------------------------------------------------------------------------------------------------------------

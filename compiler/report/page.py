@@ -88,6 +88,8 @@ def remarks(builds: Sequence[Build]) -> tuple[str, ...]:
         if evaluation is not None:
             found[f"Op energy: {evaluation.energy_model}"] = None
             found[f"Not modelled: {'; '.join(evaluation.not_modelled)}."] = None
+            for line in evaluation.cost.remarks() if evaluation.cost is not None else ():
+                found[line] = None
     return tuple(found)
 
 
@@ -115,7 +117,7 @@ def build_view(build: Build, number: int) -> BuildView:
     """One part of the page."""
     trace = list(build.executable.trace)
     views = stage_views(trace)
-    extra = [] if build.evaluation is None else [layers_table(build.evaluation)]
+    extra = [] if build.evaluation is None else [layers_table(build.evaluation), *cost_tables(build.evaluation)]
     facts = [
         ("target", str(build.executable.target)),
         ("passes", build.executable.pipeline or "none"),
@@ -145,6 +147,12 @@ def layers_table(evaluation: Evaluation) -> TableView:
         for layer in evaluation.layers
     ]
     return table_of("", rows, heading="Spikes by layer")
+
+
+def cost_tables(evaluation: Evaluation) -> list[TableView]:
+    """Energy, area and time by layer and component, where the target has a cost model."""
+    found = {} if evaluation.cost is None else evaluation.cost.tables()
+    return [table_of("", rows, heading=title[:1].upper() + title[1:]) for title, rows in found.items()]
 
 
 # -- HTML --------------------------------------------------------------------------------------------------------------

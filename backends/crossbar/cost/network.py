@@ -1,0 +1,197 @@
+"""The layers of a module as cost models take them: from types alone, so no weight is loaded.
+
+Mapped ops (those that declare their array) say their own hardware; for linear ops that are not mapped yet, the target's
+options stand in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ranvier.backends.crossbar.cost.layers import LayerShape
+from ranvier.backends.crossbar.cost.models import CostModel
+from ranvier.ir.core import Module, Op, Value
+from ranvier.ir.cost import Activity, Cost
+from ranvier.ir.diagnostics import error
+from ranvier.ir.locations import describe
+from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.nn import ConvTranspose
+from ranvier.ir.still import still_values
+from ranvier.ir.timing import regions
+from ranvier.ir.types import SpikesType, element_count
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers on arrays in order, and the names of ops that run beside them."""
+
+    layers: tuple[LayerShape, ...]
+    digital: tuple[str, ...]
+
+
+def cost_of(module: Module, model: CostModel, activity: Activity | None = None, **hardware: Any) -> Cost:
+    """What a module costs by a model; `hardware` are fields of LayerShape for layers that are not mapped.
+
+    Raises RanvierError: cost-not-modelled and others of the model.
+    """
+    activity = activity or Activity()
+    network = read_network(module, activity.steps, hardware)
+    return model.cost(network.layers, activity, network.digital)
+
+
+def read_network(module: Module, steps: int | None = None, hardware: Mapping[str, Any] | None = None) -> Network:
+    """The layers of `@main`; `steps` is what a symbolic number of steps stands for, and of layers without time."""
+    graph = module.main
+    still = still_values(regions(graph))
+    mapped = any(is_mapped(op) for op in graph.ops)
+    layers: list[LayerShape] = []
+    digital: dict[str, None] = {}
+    for op in graph.ops:
+        shape = _shape_of(op) if is_mapped(op) or not mapped else None
+        if shape is None:
+            if not op.name.startswith("core.") and not isinstance(op, Neuron):
+                digital[op.name] = None
+            continue
+        time = None if op.result in still else _steps(op, steps)
+        layers.append(_with_hardware(op, dataclasses.replace(shape, steps=time), hardware or {}))
+    return Network(tuple(layers), tuple(sorted(digital)))
+
+
+def is_mapped(op: Op) -> bool:
+    """Whether an op says which arrays it runs on."""
+    return {"array", "adc", "mapping"} <= op.attribute_fields.keys()
+
+
+def _steps(op: Op, steps: int | None) -> int | None:
+    time = op.result.type.time
+    if time is None or isinstance(time, int):
+        return steps if time is None else time
+    if steps is None:
+        message = f"{op!r} has {time} steps, a number that is not known"
+        raise error("bad-value", message, where=describe(op.location), help="give steps=")
+    return steps
+
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
+def _shape_of(op: Op) -> LayerShape | None:
+    """The matrix that a linear op applies; None for other ops."""
+    if not op.results or isinstance(op, ConvTranspose):
+        return None
+    names = [f.name for f in op.operand_fields]
+    if names[:2] == ["x", "weight"] and op.operands[1] is not None and op.operands[0] is not None:
+        return _of_weight(op, op.operands[0], op.operands[1])
+    if names[:2] == ["a", "b"] and op.macs():
+        return _of_product(op)
+    return None
+
+
+def _of_weight(op: Op, x: Value, weight: Value) -> LayerShape | None:
+    shape = weight.type.shape
+    if len(shape) < 2 or not all(isinstance(d, int) for d in shape):
+        return None
+    groups = int(op.attributes.get("groups", 1))
+    outputs, inputs, *kernel = shape
+    return LayerShape(
+        op.result.name,
+        int(inputs),
+        int(outputs) // groups,
+        math.prod(int(k) for k in kernel),
+        max(1, element_count(op.result.type.shape[1:]) // int(outputs)),
+        element_count(x.type.shape[1:]),
+        groups=groups,
+        reads=sources(x),
+    )
+
+
+def _of_product(op: Op) -> LayerShape | None:
+    """a @ b with b on the arrays; a constant operand is a weight, else b is written for every sample."""
+    a, b = op.operands[0], op.operands[1]
+    assert a is not None
+    assert b is not None
+    if min(a.type.rank, b.type.rank) < 2:
+        return None
+    transposed = a.is_constant and not b.is_constant  # y^T = b^T a^T
+    x, weight = (b, a) if transposed else (a, b)
+    (n, k), m = a.type.shape[-2:], b.type.shape[-1]
+    inputs, outputs, positions = (k, n, m) if transposed else (k, m, n)
+    constant = weight.is_constant
+    if not all(isinstance(d, int) for d in (inputs, outputs)):
+        return None
+    lead = op.result.type.shape[:-2]
+    matrices = element_count(weight.type.shape[:-2] if constant else lead[1:])
+    times = max(1, element_count(lead[1:]) // matrices) if constant else 1
+    return LayerShape(
+        op.result.name,
+        int(inputs),
+        int(outputs),
+        1,
+        times * (int(positions) if isinstance(positions, int) else 1),
+        element_count(x.type.shape[1:]),
+        groups=matrices,
+        reads=sources(x),
+        dynamic=not constant,
+    )
+
+
+def sources(value: Value) -> tuple[str, ...]:
+    """The spiking values that a value is made of, where spikes arise; its own name where there are none."""
+    found: dict[str, None] = {}
+    seen, stack = {value}, [value]
+    while stack:
+        v = stack.pop()
+        op = v.op
+        above = [] if op is None else [x for x in op.arguments if not x.is_constant]
+        if isinstance(v.type, SpikesType) and not any(isinstance(x.type, SpikesType) for x in above):
+            found[v.name] = None
+            continue
+        if op is None or not above:
+            continue
+        for each in above:
+            if each not in seen and (v.type.time is None or each.type.time is not None):
+                seen.add(each)
+                stack.append(each)
+    return tuple(sorted(found)) or (value.name,)
+
+
+# -- hardware ----------------------------------------------------------------------------------------------------------
+def _with_hardware(op: Op, shape: LayerShape, hardware: Mapping[str, Any]) -> LayerShape:
+    if not is_mapped(op):
+        x = op.operands[0]
+        assert x is not None
+        spiking = any(isinstance(v.type, SpikesType) for v in [x, *_above(x)])
+        return dataclasses.replace(shape, **{**hardware, **({"planes": 1, "input_bits": 1} if spiking else {})})
+    at = op.attributes
+    array, weights, adc, planes = at["array"], at["weights"], at["adc"], at["input"]
+    slices = weights.slices(at["weight_bits"], at["cell_bits"])
+    return dataclasses.replace(
+        shape,
+        rows=array.rows,
+        cols=array.cols,
+        cols_per_adc=array.cols_per_adc,
+        weight_bits=at["weight_bits"],
+        cell_bits=at["cell_bits"],
+        column_slices=slices * weights.arms,
+        planes=planes.count * max(1, -(-array.rows // (array.parallel_rows or array.rows))),
+        input_bits=planes.count,
+        row_groups=len(at["mapping"].row_groups(shape.inputs, shape.taps, array.rows)),
+        adc=None if adc.transparent else adc.word,
+        adc_bits=getattr(adc, "bits", None),
+    )
+
+
+def _above(value: Value) -> Sequence[Value]:
+    """The value and what it is computed from, through ops of one variable operand."""
+    found = []
+    while value.op is not None:
+        above = [x for x in value.op.arguments if not x.is_constant]
+        if len(above) != 1:
+            break
+        value = above[0]
+        found.append(value)
+        if isinstance(value.type, SpikesType):
+            break
+    return found
