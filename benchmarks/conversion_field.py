@@ -1,9 +1,10 @@
 """Conversion of ResNet-20 beside the field: one set of options at every T against SpikingJelly's best, and no data.
 
-    python -m benchmarks.conversion_field [--images 500] [--steps 4,8,16,32] [--only corrected,light] [--no-write]
+    python -m benchmarks.conversion_field [--part choice|field|all|data] [--peer FILE] [--again] [--no-measure]
 
-The same weights, images and calibration images as `conversion_resnet20`. The options were chosen on other images: the
-test images 100 to 129 of each class.
+Weights, test images and the 512 calibration images are those of `conversion_resnet20`. Options are chosen on images of
+the training pack that are not among these. Each figure is written when it is found, and kept for the next run unless
+`--again` is given. `--peer` reads what the peer's script (`../shared/peers/sj_convert.py jpg RECIPE 64 500`) wrote.
 """
 
 from __future__ import annotations
@@ -12,105 +13,179 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import ranvier as rv
-from benchmarks.conversion_resnet20 import PEER, PEER_STEPS, SHARED, data, load
+from benchmarks.conversion_field_page import failed, page
+from benchmarks.conversion_resnet20 import SHARED, data, load
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STORE = RESULTS / "conversion_field.json"
-BASE = "schedule=stepwise signed=true"
-KINDS = {
-    "corrected": f"{BASE} correct=advanced",
-    "light": f"{BASE} correct=light",
-    "plain": BASE,
-    "ltb": f"{BASE} threshold=ltb",
-    "gaussian": f"{BASE} threshold=gaussian",
-    "noise": f"{BASE} calibration=noise",
-    "class impressions": f"{BASE} calibration=class_impression",
-    "multi-threshold, 4 levels": "schedule=stepwise code=multi_threshold(levels=4 signed=true)",
+PLAIN = "schedule=stepwise signed=true"
+CANDIDATES = {
+    f"{PLAIN}{more}": (4, 8, 16)
+    for more in (
+        "",
+        " correct=light",
+        " correct=advanced",
+        " correct=advanced threshold=p99.9",
+        " correct=advanced lower=threshold",
+    )
 }
-Cell = dict[str, float]
+SIZES = {
+    f"schedule=stepwise code=multi_threshold({rule} signed=true)": (4,)
+    for rule in ("levels=3", "levels=4", "levels=6", "levels=6 rule=nearest", "levels=8 rule=nearest")
+}
+CHOSEN = f"{PLAIN} correct=advanced"
+CHOSEN_SIZES = "schedule=stepwise code=multi_threshold(levels=6 signed=true)"
+FEWER_SIZES = "schedule=stepwise code=multi_threshold(levels=4 signed=true)"
+WITHOUT_DATA = {name: f"{PLAIN} calibration={name}" for name in ("class_impression", "noise")}
+ALL = 5000
+BATCH = 100
 
 
-def measure(kind: str, steps: int, source: Any, calibration: Any, x: Any, y: Any) -> Cell:
-    """Accuracy, agreement (percent), spikes an image / 1000, bits a spike and CPU seconds of the conversion."""
-    text = f"convert-snn{{steps={steps} {KINDS[kind]}}}"
+@dataclass(frozen=True)
+class Cell:
+    """What is measured: options of convert-snn at T on so many images of each set, `counted` with their spikes."""
+
+    part: str
+    options: str
+    steps: int
+    images: int
+    counted: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+        return f"{self.part} | {self.options} | T={self.steps} | {self.images}"
+
+
+def cells(part: str) -> Iterator[Cell]:
+    """The cells of a part of the page."""
+    if part == "choice":
+        yield from (Cell(part, o, t, 500) for group in (CANDIDATES, SIZES) for o, steps in group.items() for t in steps)
+    if part == "field":
+        yield from (Cell(part, CHOSEN, t, 500, True) for t in (2, 4, 8, 16, 24, 32))
+        yield from (Cell(part, options, 4, 500, True) for options in (CHOSEN_SIZES, FEWER_SIZES))
+        yield Cell(part, PLAIN, 8, 500)
+    if part == "all":
+        yield from (Cell(part, options, 4, ALL) for options in (CHOSEN_SIZES, FEWER_SIZES))
+        yield Cell(part, CHOSEN, 32, ALL)
+    if part == "data":
+        yield from (Cell(part, options, 32, ALL) for options in (PLAIN, *WITHOUT_DATA.values()))
+
+
+@cache
+def source() -> Any:
+    """The network before conversion."""
+    import torch
+
+    model = load(SHARED / "peers" / "resnet_cifar.py").load_finetuned()
+    return rv.compile(model, "fold-batchnorm, canonicalize", example=torch.zeros(2, 3, 32, 32))
+
+
+@cache
+def images(part: str, count: int) -> tuple[Any, Any, Any]:
+    """Calibration images, the images that a part is measured on, and their labels."""
+    calibration, x, y = data(10 if part == "choice" else count)
+    if part == "choice":
+        reader = load(SHARED / "data" / "load.py")
+        train, labels = reader.cifar("train")
+        others = np.random.default_rng(0).permutation(len(train))[len(calibration) : len(calibration) + count]
+        x, y = reader.normalize(train[others]), labels[others].astype(np.int64)
+    return calibration, x, y
+
+
+@cache
+def source_logits(part: str, count: int) -> Any:
+    """What the network before conversion says of these images."""
+    return logits(source(), images(part, count)[1])
+
+
+def logits(exe: Any, x: Any) -> Any:
+    """Outputs on all the images, a batch at a time."""
+    return np.concatenate([exe(x[i : i + BATCH]) for i in range(0, len(x), BATCH)])
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Percents of right answers and of agreement, CPU seconds of the conversion, and spikes where they are counted."""
+    calibration, x, y = images(cell.part, cell.images)
+    text = f"convert-snn{{{cell.options} steps={cell.steps}}}"
+    given = None if "calibration=" in cell.options else calibration
+    want = source_logits(cell.part, cell.images)
     started = time.process_time()
-    exe = rv.compile(source.module, text, data=None if "calibration=" in text else calibration)
+    exe = rv.compile(source().module, text, data=given)
     seconds = time.process_time() - started
-    found = exe.evaluate(x, y)
-    neuron = next(op for op in exe.module.main.ops if op.name == "snn.neuron")
+    found: dict[str, Any] = {**asdict(cell), "seconds": seconds, "source": percent(want.argmax(1) == y)}
+    if not cell.counted:
+        answers = logits(exe, x).argmax(1)
+        return {**found, "accuracy": percent(answers == y), "agreement": percent(answers == want.argmax(1))}
+    whole = exe.evaluate(x, y)
+    shares = {"accuracy": whole.accuracy, "agreement": whole.agreement, "quantized": whole.baseline_agreement}
     return {
-        "accuracy": 100 * (found.accuracy or 0.0),
-        "source": 100 * (found.source_accuracy or 0.0),
-        "agreement": 100 * (found.agreement or 0.0),
-        "spikes": (found.spikes_per_sample or 0.0) / 1e3,
-        "bits": float(neuron.attributes["code"].bits),
-        "seconds": seconds,
+        **found,
+        **{name: 100 * share for name, share in shares.items() if share is not None},
+        "spikes": whole.spikes_per_sample,
+        "bits": whole.bits_per_spike,
     }
 
 
-def page(cells: dict[str, Cell]) -> str:
-    """The page of results: what has been measured, beside SpikingJelly's figures."""
-    lines = [
-        "# Conversion of ResNet-20 beside the field",
-        "",
-        "Made by `python -m benchmarks.conversion_field`, cell by cell. Weights, test images and the 512 calibration "
-        "images are those of `conversion_resnet20.md`; schedule stepwise, so that the whole network takes T "
-        "steps. Options were chosen on test images 100 to 129 of each class. Accuracy in percent (in brackets: "
-        "agreement with the source), thousands of spikes an image, CPU seconds of the conversion.",
-        "",
-        "| kind | images | T | source | accuracy | spikes / 1000 | bits a spike | conversion, CPU s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for key, c in cells.items():
-        kind, steps, images = key.split("|")
-        lines.append(
-            f"| {kind} | {images} | {steps} | {c['source']:.1f} | {c['accuracy']:.1f} ({c['agreement']:.1f}) | "
-            f"{c['spikes']:.0f} | {c['bits']:.0f} | {c['seconds']:.1f} |"
-        )
-    lines += ["", "Options of the kinds:", ""]
-    lines += [f"- {kind}: `convert-snn{{steps=T {options}}}`" for kind, options in KINDS.items()]
-    head = " | ".join(f"T={t}" for t in PEER_STEPS)
-    lines += [
-        "",
-        "SpikingJelly 2.0.0 on the same 500 images:",
-        "",
-        f"| recipe | {head} | kspikes at T=8, 16, 32 |",
-    ]
-    lines.append("|---|" + "---|" * (len(PEER_STEPS) + 1))
-    for name, (accuracy, _, spikes) in PEER.items():
-        lines.append(f"| {name} | {' | '.join(f'{a:.1f}' for a in accuracy)} | {', '.join(map(str, spikes))} |")
-    return "\n".join(lines) + "\n"
+def percent(right: Any) -> float:
+    """The part that is true, in percent."""
+    return float(100 * np.mean(right))
 
 
-def main() -> None:
-    """Measure what is asked for, and write after every cell."""
+def peer(path: Path) -> list[dict[str, Any]]:
+    """What the peer's script has written: a line a recipe."""
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def main() -> int:
+    """Measure what is not known yet and write after every cell; 1 when a gate is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=500, help="a multiple of 10; 5000 for all")
-    parser.add_argument("--steps", default="4,8,16,32")
-    parser.add_argument("--only", default=",".join(KINDS), help="kinds")
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parts = ("choice", "field", "all", "data")
+    parser.add_argument("--part", choices=parts, action="append", help="measure this part only; may be repeated")
+    parser.add_argument("--peer", type=Path, help="a file of figures of SpikingJelly to take in")
+    parser.add_argument("--again", action="store_true", help="measure anew what is known")
+    parser.add_argument("--no-measure", action="store_true", help="write the page from what is known")
     arguments = parser.parse_args()
     if not (SHARED / "data" / "load.py").exists():
         sys.exit(f"skipped: no data in {SHARED}")
-    import torch
+    store: dict[str, Any] = json.loads(STORE.read_text()) if STORE.exists() else {"cells": {}, "peer": []}
+    if arguments.peer:
+        store["peer"] = peer(arguments.peer)
+    wanted = [c for part in arguments.part or parts for c in cells(part)]
+    todo = [] if arguments.no_measure else [c for c in wanted if arguments.again or c.key not in store["cells"]]
+    if todo:  # what is loaded on first use is no part of a conversion
+        rv.opt(source().module, f"convert-snn{{{PLAIN} steps=1}}", data=images("field", 500)[0][:8])
+    for cell in todo:
+        found = store["cells"][cell.key] = measure(cell)
+        print(cell.key, {k: round(v, 2) for k, v in found.items() if isinstance(v, float)}, flush=True)
+        write(store)
+    write(store)
+    missed = failed(known(store), store["peer"])
+    print("\n".join(missed) or "every gate that has figures is kept")
+    return bool(missed)
 
-    calibration, x, y = data(arguments.images)
-    model = load(SHARED / "peers" / "resnet_cifar.py").load_finetuned()
-    source = rv.compile(model, "fold-batchnorm, canonicalize", example=torch.zeros(2, 3, 32, 32))
-    cells: dict[str, Cell] = json.loads(STORE.read_text()) if STORE.exists() else {}
-    for steps in [int(t) for t in arguments.steps.split(",")]:
-        for kind in arguments.only.split(","):
-            cell = measure(kind, steps, source, calibration, x, y)
-            print(f"{kind} T={steps}", {k: round(v, 1) for k, v in cell.items()}, flush=True)
-            cells[f"{kind}|{steps}|{arguments.images}"] = cell
-            if not arguments.no_write:
-                STORE.write_text(json.dumps(cells, indent=1) + "\n")
-                (RESULTS / "conversion_field.md").write_text(page(cells))
+
+def known(store: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures of the cells that the page shows, in its order: the store may hold those of earlier options."""
+    order = [c.key for part in ("choice", "field", "all", "data") for c in cells(part)]
+    return [store["cells"][key] for key in order if key in store["cells"]]
+
+
+def write(store: dict[str, Any]) -> None:
+    """The store and the page made from it."""
+    STORE.write_text(json.dumps(store, indent=1) + "\n")
+    chosen = {"spikes in {-1, 0, 1}": CHOSEN, "multi-threshold spikes": CHOSEN_SIZES}
+    (RESULTS / "conversion_field.md").write_text(page(known(store), store["peer"], chosen))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
