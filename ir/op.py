@@ -71,8 +71,9 @@ class Op:
         operands, attributes = list(cls.operand_fields), dict(cls.attribute_fields)
         for key, field in list(cls.__dict__.items()):
             if isinstance(field, Operand):
-                field.index = len(operands)
-                operands.append(field)
+                at = next((o.index for o in operands if o.name == key), len(operands))  # one of the base may change
+                field.index = at
+                operands[at : at + 1] = [field]
             elif isinstance(field, Attribute):
                 attributes[key] = field
         cls.operand_fields, cls.attribute_fields = tuple(operands), attributes

@@ -17,6 +17,7 @@ BUILTIN = {
     "freeze-quant": "ranvier.passes.quantization.freeze:FreezeQuant",
     "fold-spike-scales": "ranvier.passes.quantization.spike_scales:FoldSpikeScales",
     "lower-integer": "ranvier.passes.quantization.lower_integer:LowerInteger",
+    "verify-integer": "ranvier.passes.quantization.intervals:VerifyInteger",
     "noise": "ranvier.passes.noise.inject:InjectNoise",
     "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
     "fit-ttfs-kernel": "ranvier.passes.conversion.fit_kernel:FitTtfsKernel",

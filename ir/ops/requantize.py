@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from ranvier.ir.core import Op
-from ranvier.ir.elements import Affine, Elem
+from ranvier.ir.elements import Affine, Elem, elem
 from ranvier.ir.fixed_point import Requantizer, common_shift, multiplier
 from ranvier.ir.ops.checks import brief
-from ranvier.ir.ops.integer import check_levels, fits, magnitude, scale_factors, tidy
+from ranvier.ir.ops.integer import check_levels, magnitude, scale_factors, tidy
 from ranvier.ir.ops.pool import Pool
 from ranvier.ir.ops.q import check_scales
 from ranvier.ir.ops.reduce import Reduction, reduced
 from ranvier.ir.schema import element, flag, operand, variadic
 from ranvier.ir.timing import PureOp
-from ranvier.ir.types import TensorType, Type, broadcast_shapes, show_shape
+from ranvier.ir.types import SpikesType, TensorType, Type, broadcast_shapes, show_shape
 
 LARGEST_RESULT = 31
 
@@ -165,8 +165,10 @@ class QAdd(Rescaled, name="q.add"):
 
 
 class QSum(Reduction, name="q.sum"):
-    """The sum of levels over axes, in i32; with `mean` a level of it is worth 1/n: it stands for the mean."""
+    """The sum of levels, or of spikes of one scale, over axes, in the smallest storage that holds it; with `mean` a
+    level of it is worth 1/n: it stands for the mean."""
 
+    x = operand("levels or spikes", spikes=True)
     mean = flag(False, "the result stands for the mean")
 
     def infer(self, x: Any) -> Type:
@@ -183,9 +185,10 @@ class QSum(Reduction, name="q.sum"):
 
 
 class QSumPool(Pool, name="q.sum_pool"):
-    """The sum of the levels in each window, in i32; with `mean` a level of it is worth 1/n, n the elements of a window:
-    it stands for the mean over windows, the padding among them."""
+    """The sum of the levels, or spikes of one scale, in each window, in the smallest storage that holds it; with `mean`
+    a level of it is worth 1/n, n the elements of a window: it stands for the mean over windows, padding among them."""
 
+    x = operand("levels or spikes [N, C, *spatial]", spikes=True)
     mean = flag(False, "the result stands for the mean")
 
     def infer(self, x: Any) -> Type:
@@ -206,6 +209,11 @@ def sum_element(op: Op, x: Any, sizes: Sequence[Any], mean: bool) -> Elem:
     if not all(isinstance(n, int) for n in sizes):
         raise op.fail("shape-mismatch", f"sums up axes of unknown size {show_shape(sizes)}")
     count = math.prod(sizes)
-    if not fits(count * magnitude(x), "i32"):
-        raise op.fail("bad-value", f"adds up {count} levels of {brief(x.elem)}, which i32 does not hold")
-    return Elem("i32", Affine(tidy(scale_factors(x)[0] / (count if mean else 1))))
+    low, high = x.code.alphabet() if isinstance(x, SpikesType) else x.elem.levels
+    sign = "i" if low < 0 else "u"
+    quant = Affine(tidy(scale_factors(x)[0] / (count if mean else 1)))
+    for storage in (*(f"{sign}{bits}" for bits in range(2, 9)), "i16", "i32"):
+        least, most = elem(storage).range
+        if least <= count * low and count * high <= most:
+            return Elem(storage, quant)
+    raise op.fail("bad-value", f"adds up {count} levels of {brief(x.elem)}, which i32 does not hold")

@@ -181,6 +181,20 @@ def avg_pool(r: Match) -> Value:
     return r.new(Dequantize, build(r, QSumPool, r["x"], mean=True, **attributes))  # type: ignore[no-any-return]
 
 
+@rewrite("mean(psp(x)) => d(q.sum(x)), a spike worth s/n", op((Mean, Sum), op(Psp, var("x")), bind="sum"))
+def reduction_of_spikes(r: Match) -> Value:
+    """Counts of spikes are levels."""
+    spikes(r)
+    return reduction.build(r)  # type: ignore[return-value]
+
+
+@rewrite("avg_pool(psp(x)) => d(q.sum_pool(x)), a spike worth s/n", op(AvgPool, op(Psp, var("x")), bind="pool"))
+def avg_pool_of_spikes(r: Match) -> Value:
+    """Counts of spikes are levels."""
+    spikes(r)
+    return avg_pool.build(r)  # type: ignore[return-value]
+
+
 # -- requantization ----------------------------------------------------------------------------------------------------
 def unsigned(r: Match) -> None:
     """Go on only if the levels begin at zero, so that clipping them is the ReLU."""
@@ -221,5 +235,5 @@ def add_relu(r: Match) -> Value:
 
 RULES: tuple[Rule, ...] = (
     conv, linear, matmul, conv_spikes, linear_spikes, move, pad, reduction, avg_pool,
-    requantize, requantize_relu, add, add_relu,
+    reduction_of_spikes, avg_pool_of_spikes, requantize, requantize_relu, add, add_relu,
 )  # fmt: skip

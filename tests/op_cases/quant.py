@@ -91,6 +91,11 @@ def requantize_cases() -> Cases:
     yield case("mean", requantize.QSumPool, image, kernel=(2, 2), strides=(2, 2), mean=True, exact=True)
     yield case("padded", requantize.QSumPool, image, kernel=(3, 3), padding=(1, 1, 1, 1), mean=True, exact=True)
     yield case("hanging", requantize.QSumPool, image, kernel=(4, 4), strides=(3, 3), ceil_mode=True, exact=True)
+    fired = spikes(d.bits(4, 3, 4, 6, 6), batch=True, element=Elem("i1", Affine(0.75)))
+    yield case("spikes", requantize.QSum, fired, axes=(2, 3), mean=True, exact=True)
+    yield case("spikes", requantize.QSumPool, fired, kernel=(2, 2), strides=(2, 2), exact=True)
+    line = value(d.ints(3, 4, 6, low=0, high=255), dtype=U8, batch=True)
+    yield case("line", requantize.QSumPool, line, kernel=(3,), dilations=(2,), padding=(0, 1), exact=True)
     yield case("levels", nn.MaxPool, image, kernel=(2, 3), strides=(2, 1), padding=(0, 1, 0, 1), exact=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ranvier.backends.torch_runtime.dtypes import POOR, to_torch
 from ranvier.backends.torch_runtime.emit.registry import pure
 from ranvier.ir.core import Op
@@ -99,4 +101,22 @@ def total(op: Any, w: Any, x: str) -> str | None:
     if op.arguments[0].type.elem.storage in POOR:
         return None
     axes = op.axes_in(op.arguments[0].type.rank)
-    return f"{x}.sum({axes}, {op.attributes['keep']}, dtype=torch.int64).to(torch.int32)"
+    kept = op.attributes["keep"]
+    return w.cast(f"{x}.sum({axes}, {kept}, dtype=torch.int64)", op.result)  # type: ignore[no-any-return]
+
+
+@pure("q.sum_pool")
+def sum_pool(op: Any, w: Any, x: str) -> str | None:
+    """A depthwise convolution with ones, in a float type that holds every sum."""
+    a, n = op.attributes, op.result.type.rank - 2
+    channels = op.result.type.shape[1]
+    bound = math.prod(a["kernel"]) * magnitude(op.arguments[0].type)
+    if n > SPATIAL or a["ceil_mode"] or bound >= EXACT_IN_SINGLE or not isinstance(channels, int):
+        return None
+    ones = (1,) * n
+    padding = a["padding"] or (0,) * (2 * n)
+    pairs = tuple(p for b, e in zip(reversed(padding[:n]), reversed(padding[n:]), strict=True) for p in (b, e))
+    kernel = w.constants.array(np.ones((channels, 1, *a["kernel"]), np.float32), "ones")
+    padded = f"F.pad({x}.to(torch.float32), {pairs})"
+    options = f"{a['strides'] or ones}, 0, {a['dilations'] or ones}, {channels}"
+    return w.cast(f"F.conv{n}d({padded}, {kernel}, None, {options})", op.result)  # type: ignore[no-any-return]
