@@ -3,7 +3,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from ranvier import passes, registry
+from ranvier import backends, passes, registry
 from ranvier.ir import plugins
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.fields import RecordOf
@@ -41,7 +41,7 @@ def declare():
 Foreign = declare()
 
 
-@pytest.mark.parametrize("word", passes.BUILTIN)
+@pytest.mark.parametrize("word", [*passes.BUILTIN, *backends.PASSES])
 def test_every_listed_pass_is_there(word):
     found = registry.find_pass(word)
     assert found.word == word

@@ -266,7 +266,7 @@ def test_models_without_all_constants_are_refused_by_name(name):
 def test_an_unknown_model_is_an_error_with_the_near_miss():
     with pytest.raises(RanvierError) as failure:
         find_model("spikesim-ela-v3")
-    assert str(failure.value).startswith("error[unknown-name]: no cost table is called 'spikesim-ela-v3'")
+    assert str(failure.value).startswith("error[unknown-name]: no cost_table is called 'spikesim-ela-v3'")
     assert "did you mean `spikesim-ela-v" in str(failure.value)
 
 

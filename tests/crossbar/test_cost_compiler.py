@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.backends.crossbar.cost import find_model
 from ranvier.backends.crossbar.cost.network import cost_of, read_network
 from ranvier.backends.crossbar.passes.cost import EstimateCost
 from ranvier.estimate import estimate
@@ -16,8 +16,9 @@ from ranvier.ir import ops  # noqa: F401  (declares the dialects)
 from ranvier.ir.core import OPS, Builder, Module
 from ranvier.ir.cost import Activity
 from ranvier.ir.diagnostics import RanvierError
-from ranvier.ir.fields import Text, option
+from ranvier.ir.fields import RecordOf, option
 from ranvier.ir.types import tensor
+from ranvier.pipeline import parse_pipeline
 from ranvier.reference import MeaningTarget
 
 SNN = Path(__file__).resolve().parents[1] / "golden" / "residual_layer_sync.rv"
@@ -59,10 +60,10 @@ class Costed(MeaningTarget):
     """The meaning of the ops, with a cost model."""
 
     word = "costed-for-tests"
-    cost_table: str = option(Text(), "isaac-128")
+    costs: Any = option(RecordOf("cost_table"), "isaac-128")
 
     def cost(self, module, activity):
-        return cost_of(module, find_model(self.cost_table), activity)
+        return cost_of(module, self.costs, activity)
 
 
 def test_layers_are_read_from_types():
@@ -121,7 +122,7 @@ def test_an_evaluation_shows_the_cost_and_calls_op_energy_by_its_name():
 
 def test_what_a_model_refuses_stands_in_the_evaluation():
     images = np.zeros((2, 3, 8, 8), np.float32)
-    found = rv.compile(cnn(), target=Costed(cost_table="spikesim-ela-v1")).evaluate(images)
+    found = rv.compile(cnn(), target=Costed(costs="spikesim-ela-v1")).evaluate(images)
     assert found.cost is None
     assert dict(found.rows())["hardware cost"].startswith("none: spikesim-ela-v1: layer 'y' has a kernel of 1 elements")
 
@@ -140,6 +141,8 @@ def test_the_pass_leaves_tables_and_changes_nothing():
     assert not stage.changed
     assert "cost by layer (isaac-128)" in stage.tables
     assert any("not modelled by isaac-128" in note for note in stage.notes)
+    parsed = parse_pipeline("cost{table=spikesim-ela-v1(device=sram) alive=[1, 0.5]}")
+    assert str(parse_pipeline(str(parsed))) == str(parsed)
     with pytest.raises(RanvierError, match=r"mnsim-2\.0 is not offered"):
         EstimateCost(table="mnsim-2.0")
 

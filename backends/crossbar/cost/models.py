@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from ranvier.backends.crossbar.cost.layers import LayerShape
 from ranvier.ir.cost import Activity, Cost
-from ranvier.ir.diagnostics import RanvierError, error, register_code, suggest
+from ranvier.ir.diagnostics import RanvierError, error, register_code
 from ranvier.ir.quantity import Quantity
-from ranvier.ir.records import Record, known, read_record
+from ranvier.ir.records import Record, known, on_missing, read_record
 from ranvier.ir.text.values import Call, parse_value
 
 register_code(
@@ -67,7 +67,6 @@ class CostModel(Record):
 
 def model_names() -> list[str]:
     """The words of all cost models, sorted."""
-    _load()
     return sorted(known(FAMILY))
 
 
@@ -78,17 +77,19 @@ def find_model(text: str | CostModel) -> CostModel:
     """
     if isinstance(text, CostModel):
         return text
-    _load()
     value = parse_value(text)
-    call = value if isinstance(value, Call) else Call(str(value))
-    if call.name in MISSING:
-        raise refusal(call.name)
-    if call.name not in known(FAMILY):
-        message = f"no cost table is called {call.name!r}"
-        raise error("unknown-name", message, where="table=", help=suggest(call.name, [*known(FAMILY), *MISSING]))
-    found = read_record(FAMILY, call)
+    found = read_record(FAMILY, value if isinstance(value, Call) else Call(str(value)))
     assert isinstance(found, CostModel)
     return found
+
+
+def _refuse_known(word: str) -> None:
+    """Called with a word that is no model's: names that lack constants are refused with what they lack."""
+    if word in MISSING:
+        raise refusal(word)
+
+
+on_missing(FAMILY, _refuse_known)
 
 
 def refusal(name: str) -> RanvierError:
@@ -120,7 +121,3 @@ def operations_of(layers: Iterable[LayerShape], activity: Activity) -> Quantity:
 def blocks(count: int, size: int) -> int:
     """How many blocks of `size` hold `count`."""
     return -(-count // size)
-
-
-def _load() -> None:
-    from ranvier.backends.crossbar.cost import isaac, spikesim, xpert  # noqa: F401

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from ranvier.backends.crossbar.cost.models import CostModel, find_model
 from ranvier.backends.crossbar.cost.network import cost_of
 from ranvier.ir.core import Module
 from ranvier.ir.cost import Activity
-from ranvier.ir.fields import Integer, ListOf, Optional, Real, Text, option
+from ranvier.ir.fields import Integer, ListOf, Optional, Real, RecordOf, option
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.types import SpikesType
 
@@ -24,7 +24,7 @@ class EstimateCost(Pass):
     """
 
     word = "cost"
-    table: str = option(Text(), "spikesim-ela-v2", "the cost table, such as isaac-128")
+    table: Any = option(RecordOf("cost_table"), "spikesim-ela-v2", "the model with its constants")
     steps: int | None = option(Optional(Integer(1)), None, "steps of layers whose number of steps is not known")
     alive: tuple[float, ...] | None = option(
         Optional(ListOf(Real(0, 1))), None, "part of samples that have not left before each step; none means all"
@@ -32,8 +32,7 @@ class EstimateCost(Pass):
     density: float = option(Real(0, 1), 1.0, "part of the inputs of spiking layers that are spikes")
 
     def check(self) -> None:
-        """See Record: the table is looked up at once."""
-        find_model(self.table)
+        """See Record: the steps and the parts of samples that are alive fit each other."""
         self.activity(())
 
     def activity(self, names: tuple[str, ...]) -> Activity:
@@ -41,15 +40,10 @@ class EstimateCost(Pass):
         steps = self.steps if self.steps is not None or self.alive is None else len(self.alive)
         return Activity(steps, self.alive, dict.fromkeys(names, self.density))
 
-    @property
-    def model(self) -> CostModel:
-        """The cost model."""
-        return find_model(self.table)
-
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
         spiking = tuple(r.name for op in module.main.ops for r in op.results if isinstance(r.type, SpikesType))
-        found = cost_of(module, self.model, self.activity(spiking))
+        found = cost_of(module, self.table, self.activity(spiking))
         context.tables.update(found.tables())
         for name, figure in found.figures():
             context.note(f"{name}: {figure}")
