@@ -40,7 +40,8 @@ class FoldConstants(Pass):
         return count
 
     def _foldable(self, module: Module, op: Op) -> bool:
-        if not isinstance(op, PureOp) or not op.folds or not op.arguments or not all(v.is_constant for v in op.arguments):
+        known = bool(op.arguments) and all(v.is_constant for v in op.arguments)
+        if not isinstance(op, PureOp) or not op.folds or not known:
             return False
         kinds = [r.type for r in op.results]
         if not all(isinstance(k, TensorType) and all(isinstance(d, int) for d in _dims(k)) for k in kinds):
