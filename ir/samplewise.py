@@ -37,8 +37,18 @@ BOUNDED = ("celu", "gelu", "hard_sigmoid", "clip")
 NOT_NN = ("core.select", "core.cast", "q.quantize", "q.dequantize", "q.fake_quant", "q.requantize", "q.add")
 ELEMENTWISE = (*(f"nn.{n}" for n in (*BINARY, *UNARY, *ACTIVATIONS, *BOUNDED)), *NOT_NN)
 POOLS = ("nn.max_pool", "nn.avg_pool", "q.sum_pool")
-WEIGHTED = ("nn.conv", "nn.conv_transpose", "nn.linear", "nn.batch_norm", "nn.group_norm", "q.conv", "q.linear", *POOLS)
-CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron")
+WEIGHTED = (
+    "nn.conv",
+    "nn.conv_transpose",
+    "nn.linear",
+    "nn.batch_norm",
+    "nn.group_norm",
+    "q.conv",
+    "q.linear",
+    "xbar.mvm",
+    *POOLS,
+)
+CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron", "xbar.noisy_mvm")
 STATEFUL = ("core.repeat", "core.delay", "core.accumulate", *CURRENTS)
 WINDOWED = ("core.last", "core.first", "snn.decode")
 
@@ -186,7 +196,7 @@ def _layer_norm(op: Op, batch: Dim) -> bool:
     return _along_axis(op, batch) and not any(mentions(v, batch) for v in op.arguments[1:])
 
 
-@rule("nn.matmul", "q.matmul")
+@rule("nn.matmul", "q.matmul", "xbar.matmul")
 def _matmul(op: Op, batch: Dim) -> bool:
     a, b = op.arguments
     matrix = 2

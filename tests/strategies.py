@@ -9,10 +9,12 @@ from tests.op_cases.nn import nn_cases
 from tests.op_cases.quant import quant_cases
 from tests.op_cases.shape import shape_cases
 from tests.op_cases.snn import snn_cases, time_cases
+from tests.op_cases.xbar import xbar_cases
 
 
-def cases() -> list[OpCase]:
-    """At least three cases of every op that ships with Ranvier."""
+def cases(hardware: bool = False) -> list[OpCase]:
+    """At least three cases of every op that ships with Ranvier; those of machines, which only their backends run, with
+    `hardware`."""
     found: list[OpCase] = []
     families = (
         shape_cases,
@@ -28,6 +30,8 @@ def cases() -> list[OpCase]:
     )
     for family in families:
         found.extend(family())
+    if hardware:
+        found.extend(xbar_cases())
     return found
 
 

@@ -19,6 +19,7 @@ from ranvier.ir.ops import (
     shape,
     snn,
     time,
+    xbar,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "shape",
     "snn",
     "time",
+    "xbar",
 ]
 
 

@@ -16,7 +16,7 @@ from ranvier.ir.text.parser import parse_module
 from tests.ops.helpers import close
 from tests.strategies import OpCase, cases
 
-CASES = cases()
+CASES = cases(hardware=True)
 
 
 def test_every_op_has_three_cases() -> None:

@@ -1,0 +1,9 @@
+"""Records of crossbar arrays: what a machine is made of, as attributes of ops. Importing this declares them all."""
+
+from ranvier.ir.hardware.adc import Adc
+from ranvier.ir.hardware.arrays import Array, Mapping
+from ranvier.ir.hardware.facts import FoldedPlan, InputEncoding, TransparentPartials
+from ranvier.ir.hardware.inputs import Input
+from ranvier.ir.hardware.weights import Weights
+
+__all__ = ["Adc", "Array", "FoldedPlan", "Input", "InputEncoding", "Mapping", "TransparentPartials", "Weights"]
