@@ -63,7 +63,11 @@ class Isaac(CostModel):
     def arrays(self, layer: LayerShape) -> int:
         """Arrays of a layer."""
         size = int(self.table.number("array.size"))
-        return layer.groups * self.row_groups(layer) * blocks(layer.outputs * layer.column_slices, size)
+        return layer.arrays or layer.groups * self.row_groups(layer) * blocks(self.columns(layer), size)
+
+    def columns(self, layer: LayerShape) -> int:
+        """Physical columns of one group."""
+        return layer.columns or layer.outputs * layer.slices
 
     def row_groups(self, layer: LayerShape) -> int:
         """How many arrays the rows of one logical matrix are spread over."""
@@ -74,15 +78,10 @@ class Isaac(CostModel):
         t, arrays = self.table, self.arrays(layer)
         steps, active = sum_of_steps(layer, activity), active_steps(layer, activity)
         drives = layer.positions * layer.planes
-        columns = layer.groups * layer.outputs * layer.column_slices
+        columns = layer.groups * self.columns(layer)
         conversions = drives * steps * self.row_groups(layer) * columns
-        driven = (
-            drives
-            * active
-            * layer.groups
-            * layer.depth
-            * blocks(layer.outputs * layer.column_slices, int(t.number("array.size")))
-        )
+        side_by_side = arrays / (layer.groups * self.row_groups(layer))
+        driven = drives * active * layer.groups * layer.depth * side_by_side
         bits = layer.positions * steps * layer.groups
         moved = Quantity(bits * (layer.depth * layer.input_bits + layer.outputs * self.output_bits), "bit")
         read = t["array.read_power"] * t["time.cycle"]

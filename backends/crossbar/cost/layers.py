@@ -14,6 +14,8 @@ class LayerShape:
     `inputs` and `outputs` are channels (of one group), `taps` the kernel's elements (9 for 3x3), `positions` how often
     the matrix is applied, `input_elements` what the layer reads. `steps` is None where it runs once. `planes` is how
     many times the array is driven for one input vector, `column_slices` physical columns for one logical column.
+    A mapped layer also says how it lies on arrays: `mapping`, the physical `columns` of one group and the `arrays` in
+    all. What is None is not said.
     `reads` names the values whose density of non-zeros drives the rows. `dynamic` weights are written for every sample.
     """
 
@@ -30,17 +32,20 @@ class LayerShape:
     cols: int | None = None
     weight_bits: int | None = None
     cell_bits: int | None = None
-    column_slices: int = 1
+    column_slices: int | None = None
     planes: int = 1
     input_bits: int = 8
+    mapping: str | None = None
     row_groups: int | None = None
+    columns: int | None = None
+    arrays: int | None = None
     adc: str | None = None
     adc_bits: int | None = None
     cols_per_adc: int | None = None
     dynamic: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("inputs", "outputs", "taps", "positions", "groups", "column_slices", "planes"):
+        for field in ("inputs", "outputs", "taps", "positions", "groups", "planes"):
             if getattr(self, field) < 1:
                 raise error("bad-value", f"{field} must be at least 1, not {getattr(self, field)}", where=self.name)
 
@@ -48,6 +53,13 @@ class LayerShape:
     def macs(self) -> int:
         """Multiply-accumulates per sample and step."""
         return self.inputs * self.outputs * self.taps * self.positions * self.groups
+
+    @property
+    def slices(self) -> int:
+        """Physical columns of one logical column; those of one number on cells of `cell_bits` where not said."""
+        if self.column_slices is not None:
+            return self.column_slices
+        return 1 if self.weight_bits is None or self.cell_bits is None else -(-self.weight_bits // self.cell_bits)
 
     @property
     def depth(self) -> int:

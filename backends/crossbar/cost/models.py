@@ -52,7 +52,7 @@ class CostModel(Record):
         """The error that a layer is outside what this model's constants hold for."""
         return error("cost-not-modelled", f"{self.word}: layer {layer.name!r} {message}", help=help)
 
-    def expect(self, layer: LayerShape, field: str, wanted: int) -> None:
+    def expect(self, layer: LayerShape, field: str, wanted: int | str) -> None:
         """Raise RanvierError unless a field of a layer is not said, or is what the constants hold for."""
         found = getattr(layer, field)
         if found not in (None, wanted):

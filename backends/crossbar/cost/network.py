@@ -1,6 +1,6 @@
 """The layers of a module as cost models take them: from types alone, so no weight is loaded.
 
-Mapped ops (those that declare their array) say their own hardware; for linear ops that are not mapped yet, the target's
+Mapped ops say their own hardware; for linear ops that are not mapped yet, the target's
 options stand in.
 """
 
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from ranvier.backends.crossbar.cost.layers import LayerShape
 from ranvier.backends.crossbar.cost.models import CostModel
 from ranvier.ir.core import Module, Op, Value
 from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import error
+from ranvier.ir.hardware.grid import Grid
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.nn import ConvTranspose
+from ranvier.ir.ops.xbar import DynamicMatmul, OnArrays, Stored
 from ranvier.ir.still import still_values
 from ranvier.ir.timing import regions
 from ranvier.ir.types import SpikesType, element_count
@@ -40,7 +42,17 @@ def cost_of(module: Module, model: CostModel, activity: Activity | None = None, 
     """
     activity = activity or Activity()
     network = read_network(module, activity.steps, hardware)
-    return model.cost(network.layers, activity, network.digital)
+    found = model.cost(network.layers, activity, network.digital)
+    return dataclasses.replace(found, notes=(*found.notes, *_assumed(module)))
+
+
+def _assumed(module: Module) -> Iterator[str]:
+    """What the figures take for granted about a module."""
+    mapped = [op for op in module.main.ops if is_mapped(op)]
+    if not mapped:
+        yield "no layer is mapped to arrays yet: the figures are of the target's options"
+    if ideal := [op.result.name for op in mapped if op.attributes["adc"].transparent]:
+        yield f"ideal converters are counted as those of the table: {', '.join(ideal)}"
 
 
 def read_network(module: Module, steps: int | None = None, hardware: Mapping[str, Any] | None = None) -> Network:
@@ -61,9 +73,9 @@ def read_network(module: Module, steps: int | None = None, hardware: Mapping[str
     return Network(tuple(layers), tuple(sorted(digital)))
 
 
-def is_mapped(op: Op) -> bool:
+def is_mapped(op: Op) -> TypeGuard[OnArrays]:
     """Whether an op says which arrays it runs on."""
-    return {"array", "adc", "mapping"} <= op.attribute_fields.keys()
+    return isinstance(op, OnArrays)
 
 
 def _steps(op: Op, steps: int | None) -> int | None:
@@ -164,23 +176,35 @@ def _with_hardware(op: Op, shape: LayerShape, hardware: Mapping[str, Any]) -> La
         assert x is not None
         spiking = any(isinstance(v.type, SpikesType) for v in [x, *_above(x)])
         return dataclasses.replace(shape, **{**hardware, **({"planes": 1, "input_bits": 1} if spiking else {})})
-    at = op.attributes
-    array, weights, adc, planes = at["array"], at["weights"], at["adc"], at["input"]
-    slices = weights.slices(at["weight_bits"], at["cell_bits"])
+    at, grid = op.attributes, _grid(op, shape)
+    array, adc = grid.array, at["adc"]
+    wide = grid.physical_columns * (grid.arms if grid.weights.apart else 1)
+    dummies = grid.blocks * grid.slices if grid.weights.dummy_column else 0
     return dataclasses.replace(
         shape,
         rows=array.rows,
         cols=array.cols,
         cols_per_adc=array.cols_per_adc,
-        weight_bits=at["weight_bits"],
-        cell_bits=at["cell_bits"],
-        column_slices=slices * weights.arms,
-        planes=planes.count * max(1, -(-array.rows // (array.parallel_rows or array.rows))),
-        input_bits=planes.count,
-        row_groups=len(at["mapping"].row_groups(shape.inputs, shape.taps, array.rows)),
+        weight_bits=grid.weight_bits,
+        cell_bits=grid.cell_bits,
+        column_slices=grid.slices * grid.arms,
+        planes=at["input"].count * max(1, -(-array.rows // (array.parallel_rows or array.rows))),
+        input_bits=at["input"].count,
+        mapping=grid.mapping.word,
+        row_groups=len(grid.row_groups),
+        columns=wide + dummies,
+        arrays=shape.groups * (grid.arrays // grid.groups),
         adc=None if adc.transparent else adc.word,
         adc_bits=getattr(adc, "bits", None),
     )
+
+
+def _grid(op: OnArrays, shape: LayerShape) -> Grid:
+    """How the matrix of an op lies on arrays."""
+    if isinstance(op, DynamicMatmul):
+        return op.grid_of(shape.inputs, shape.outputs)
+    assert isinstance(op, Stored)
+    return op.grid
 
 
 def _above(value: Value) -> Sequence[Value]:

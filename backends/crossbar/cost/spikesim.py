@@ -83,6 +83,8 @@ class SpikeSim(CostModel):
             self.expect(layer, "rows", size)
             self.expect(layer, "cols", size)
             self.expect(layer, "cols_per_adc", int(self.table.number("adc.columns")))
+            self.expect(layer, "mapping", "kernel_split")
+            self.expect(layer, "column_slices", 1)
             self.forbid_writes(layer)
 
     def elements(self, layer: LayerShape) -> int:

@@ -99,6 +99,8 @@ class XPert(CostModel):
             ("cell_bits", "array.cell_bits"),
         ):
             self.expect(layer, field, int(t.number(key)))
+        self.expect(layer, "mapping", "im2col")
+        self.expect(layer, "column_slices", int(t.number("array.weight_bits") / t.number("array.cell_bits")))
         self.forbid_writes(layer)
 
     def cost(self, layers: Sequence[LayerShape], activity: Activity, digital: Sequence[str] = ()) -> Cost:
