@@ -50,7 +50,7 @@ WEIGHTED = (
 )
 CURRENTS = ("snn.encode", "snn.psp", "snn.bias_current", "snn.neuron", "xbar.noisy_mvm")
 STATEFUL = ("core.repeat", "core.delay", "core.accumulate", *CURRENTS)
-WINDOWED = ("core.last", "core.first", "snn.decode")
+WINDOWED = ("core.last", "core.first", "snn.decode", "snn.residual_membrane")
 
 
 def batch_dim(graph: Graph) -> Dim | None:

@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.ir.codes import Code
 from ranvier.ir.core import Builder, Module, Op, Value
 from ranvier.ir.elements import Affine, Elem, as_exact
-from ranvier.ir.facts import Converted
+from ranvier.ir.facts import Converted, Trial
 from ranvier.ir.locations import derive, describe
 from ranvier.ir.ops.arith import Add, Mul, Sub
 from ranvier.ir.ops.core import Delay
@@ -19,11 +19,11 @@ from ranvier.ir.ops.nn import Linear
 from ranvier.ir.ops.norm import BatchNorm
 from ranvier.ir.ops.pool import MaxPool
 from ranvier.ir.ops.snn import BiasCurrent, Encode, Psp
-from ranvier.ir.ops.time import Accumulate, Last, Repeat
+from ranvier.ir.ops.time import Accumulate, Repeat
 from ranvier.passes.conversion.activations import Shape
 from ranvier.passes.conversion.linear import WEIGHTED, hidden, is_linear, why
 from ranvier.passes.conversion.readout import MembraneReadout, mean_over_time
-from ranvier.passes.conversion.two_stage import Suffixed, TwoStage, check_neuron, trial
+from ranvier.passes.conversion.two_stage import Suffixed, TwoStage, check_neuron, residual
 
 if TYPE_CHECKING:
     from ranvier.passes.conversion.convert_snn import ConvertSnn
@@ -295,22 +295,15 @@ class Converter:
                 theta_neg = self.b.constant((spread / slope).astype(np.float32), f"{name}.theta_neg")
         elif layer.code.signed:
             negative, lower = "gated", o.lower
-        like = {
-            "code": layer.code, "elem": element, "reset": o.reset, "negative": negative, "lower": lower,
-            "schedule": o.schedule,
-        }  # fmt: skip
         if self.two_stage is not None:
-            check_neuron(self.two_stage, op, layer.code)
-            v0 = self.b.constant(spread * offset, f"{name}.v0") if v0 is None else v0
-            if self.trying:
-                return self._tried(op, current, v0, like)
-            theta_value = self.b.constant(spread, f"{name}.theta")
-            v0 = self.two_stage.begin(self.b, current, theta_value, v0, self.left.get(op), like)
+            v0 = self._begin(self.two_stage, op, layer, current, spread, offset)
         spikes, state, count = self.b(
-            Neuron, current, None, v0, None, theta_neg, **like,
+            Neuron, current, None, v0, None, theta_neg, code=layer.code, elem=element, reset=o.reset,
+            negative=negative, lower=lower, schedule=o.schedule,
             name=[f"{name}.spikes", f"{name}.membrane", f"{name}.count"],
         )  # fmt: skip
         del state, count
+        spikes.op.facts += (Trial(),) if self.trying else ()
         spikes.op.facts += (Converted(f"{op.name} %{name}", layer.definition, provenance=layer.provenance),)
         self.rows.append(
             Row(
@@ -321,12 +314,19 @@ class Converter:
         out: Value = self.b(Psp, spikes, name=name)
         return out
 
-    def _tried(self, op: Op, current: Value, v0: Value, like: dict[str, Any]) -> Value:
-        """The neuron of an activation in the network that is tried; the membrane that it leaves is kept."""
+    def _begin(
+        self, method: TwoStage, op: Op, layer: Layer, current: Value, theta: np.ndarray[Any, Any], offset: np.float32
+    ) -> Value:
+        """The membrane that a neuron begins with: that of the options in a trial of the network, else by the method."""
+        check_neuron(method, op, layer.code)
+        name = op.result.name
+        threshold = self.b.constant(theta, f"{name}.theta")
+        v0 = self.b.constant(theta * offset, f"{name}.v0")
+        if not self.trying:
+            return method.begin(self.b, current, threshold, v0, self.left.get(op))
         self.plain.location = self.b.location
-        psp, after = trial(self.plain, current, v0, like, op.result.name)
-        self.left[op] = self.plain(Last, after, name=f"{op.result.name}.left")
-        return psp
+        self.left[op] = residual(self.plain, current, threshold, v0, name)[0]
+        return v0
 
     def _after_readout(self, op: Op, operands: list[Value | None]) -> None:
         """Apply an op without a spiking form to decoded values."""

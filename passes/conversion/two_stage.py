@@ -15,22 +15,18 @@ import numpy as np
 from ranvier.ir.codes import Code, Schedule, Stepwise
 from ranvier.ir.core import Builder, Op, Value
 from ranvier.ir.diagnostics import error
-from ranvier.ir.facts import Trial
 from ranvier.ir.fields import Integer, option
 from ranvier.ir.locations import describe
-from ranvier.ir.ops.arith import Add, Compare, Logical, Maximum, Neg, Sub
-from ranvier.ir.ops.neurons import Neuron
+from ranvier.ir.ops.arith import Add, Compare, Logical, Maximum, Sub
+from ranvier.ir.ops.residual import FAR, ResidualMembrane
 from ranvier.ir.ops.shape import Select
-from ranvier.ir.ops.snn import Psp
-from ranvier.ir.ops.time import Accumulate, First, Last
+from ranvier.ir.ops.time import First
 from ranvier.ir.records import Record
 
 NEVER = np.float32(-1e30)
 """A membrane that no current brings to a threshold."""
 SILENT = np.float32(1e-3)
 BELOW, ABOVE = np.float32(0.999), np.float32(1.001)
-FAR = np.float32(1000)
-"""In thresholds: a membrane that no step has had."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,16 @@ class TwoStage(Record):
             return f"under {schedule} no spike comes too early", "use schedule=stepwise"
         return None
 
-    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None, like: Any) -> Value:
+    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None) -> Value:
         """The membrane that a neuron begins its window with.
 
-        `current` is that of the window, `left` what the trial of the whole network has left; `like` has the attributes
-        of the neuron.
+        `current` is that of the window, `left` the membrane that the trial of the whole network has left.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class ResidualMembrane(TwoStage):
+class SilentResidual(TwoStage):
     """`srp`: neurons whose membrane is at most theta/1000 after the trial stay silent (Hao et al., AAAI 2023).
 
     The whole network runs for `steps` steps, and then anew for T: steps + T in all.
@@ -80,11 +75,10 @@ class ResidualMembrane(TwoStage):
         """See TwoStage."""
         return True
 
-    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None, like: Any) -> Value:
+    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None) -> Value:
         """See TwoStage."""
         assert left is not None
-        bar = b.constant(b.graph.module.array(theta) * SILENT, f"{current.name}.bar")  # type: ignore[union-attr]
-        live = b(Compare, left, bar, how="gt", name=f"{current.name}.live")
+        live = b(Compare, left, _times(b, theta, SILENT, f"{current.name}.bar"), how="gt", name=f"{current.name}.live")
         out: Value = b(Select, live, v0, b.constant(NEVER, "never"), name=f"{current.name}.start")
         return out
 
@@ -106,56 +100,37 @@ class OffsetSpikes(TwoStage):
     def refusal(self, code: Code, schedule: Schedule, steps: int, reset: str, signed: bool) -> tuple[str, str] | None:
         """See TwoStage."""
         if self.steps > steps:
-            return (
-                f"it looks at {self.steps} steps of a layer's input, which has {steps}",
-                f"give {self.word} fewer steps, or the window more",
-            )
+            help = f"give {self.word} fewer steps, or the window more"
+            return f"it looks at {self.steps} steps of a layer's input, which has {steps}", help
         return super().refusal(code, schedule, steps, reset, signed)
 
-    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None, like: Any) -> Value:
+    def begin(self, b: Builder, current: Value, theta: Value, v0: Value, left: Value | None) -> Value:
         """See TwoStage."""
         name = current.name
         seen = current
         if current.type.time != self.steps:
             seen = b(First, current, steps=self.steps, name=f"{name}.seen")
-        psp, after = trial(b, seen, v0, like, name)
-        before = b(Add, after, psp, name=f"{name}.charged")
-        fired = b(Compare, psp, b.constant(np.float32(0), "zero"), how="gt", name=f"{name}.fired")
-        far = b.constant(-b.graph.module.array(theta) * FAR, f"{name}.far")  # type: ignore[union-attr]
-        least = b(Neg, _largest(b, b(Select, fired, b(Neg, before), far)), name=f"{name}.least")
-        most = _largest(b, b(Select, fired, far, after))
-        return self._shifted(b, theta, v0, b(Last, after, name=f"{name}.left"), least, most, _largest(b, psp))
-
-    def _shifted(
-        self, b: Builder, theta: Value, v0: Value, left: Value, least: Value, most: Value, any_: Value
-    ) -> Value:
-        """v0 where the trial has left what it should, else v0 lower or higher."""
-        array = b.graph.module.array(theta)  # type: ignore[union-attr]
-        zero = b.constant(np.float32(0), "zero")
-        lower = b(Maximum, b(Sub, least, b.constant(array * BELOW, "below")), theta)
-        higher = b(Maximum, b(Sub, b.constant(array * ABOVE, "above"), most), theta)
-        many = b(Logical, b(Compare, left, zero, how="lt"), b(Compare, any_, zero, how="gt"), how="and")
+        left, least, most = residual(b, seen, theta, v0, name)
+        lower = b(Maximum, b(Sub, least, _times(b, theta, BELOW, "below")), theta)
+        higher = b(Maximum, b(Sub, _times(b, theta, ABOVE, "above"), most), theta)
+        has_fired = b(Compare, least, _times(b, theta, np.float32(FAR), "far"), how="lt")
+        many = b(Logical, b(Compare, left, b.constant(np.float32(0), "zero"), how="lt"), has_fired, how="and")
         few = b(Compare, left, theta, how="ge")
         down = b(Select, many, b(Sub, v0, lower), v0)
-        out: Value = b(Select, few, b(Add, v0, higher), down, name=f"{left.name}.start")
+        out: Value = b(Select, few, b(Add, v0, higher), down, name=f"{name}.start")
         return out
 
 
-def trial(b: Builder, current: Value, v0: Value, like: Any, name: str) -> tuple[Value, Value]:
-    """A neuron tried on a current: its psp, and its membrane after each step, in real units."""
-    spikes = b(
-        Neuron, current, None, v0, **like, name=[f"{name}.trial.spikes", f"{name}.trial.left", f"{name}.trial.count"]
-    )[0]
-    spikes.op.facts += (Trial(),)
-    psp: Value = b(Psp, spikes, name=f"{name}.trial")
-    kept = b(Sub, current, psp, name=f"{name}.trial.kept")
-    after: Value = b(Accumulate, kept, v0, mode="sum", name=[f"{name}.trial.membrane", f"{name}.trial.end"])[0]
-    return psp, after
+def residual(b: Builder, current: Value, theta: Value, v0: Value, name: str) -> tuple[Value, Value, Value]:
+    """What a neuron is left with by a current: its membrane, the least one of a spike, the largest without."""
+    names = [f"{name}.{result}" for result in ("left", "least", "most")]
+    left, least, most = b(ResidualMembrane, current, theta, v0, name=names)
+    return left, least, most
 
 
-def _largest(b: Builder, timed: Value) -> Value:
-    out: Value = b(Last, b(Accumulate, timed, mode="max")[0])
-    return out
+def _times(b: Builder, constant: Value, factor: np.float32, hint: str) -> Value:
+    assert b.graph.module is not None
+    return b.constant((b.graph.module.array(constant) * factor).astype(np.float32), hint)
 
 
 class Suffixed(Builder):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ranvier.ir.codes import EarlyFire, FirstSpike, LayerSync, MultiThreshold, Rate
 from ranvier.ir.elements import Affine, Elem
-from ranvier.ir.ops import code_value, core, neurons, noise, snn, time
+from ranvier.ir.ops import code_value, core, neurons, noise, residual, snn, time
 from tests.op_cases.base import Cases, Draw, Given, case, spikes, value, weight
 
 SIGNED = Rate(signed=True)
@@ -20,6 +20,7 @@ def snn_cases() -> Cases:
     yield from _doors()
     yield from _noise()
     yield from _code_values()
+    yield from _residual_membranes()
 
 
 def time_cases() -> Cases:
@@ -217,3 +218,19 @@ def _code_values() -> Cases:
     yield case("levels", op, image, code=hmt, steps=2, v0=hmt.round_offset(0.5, 2), negative="none", exact=True)
     yield case("bypass", op, image, code=ceil, steps=8, bypass=0.5, key="here", seed=3, exact=True)
     yield case("bypass_all", op, x, code=ceil, steps=8, bypass=1.0, key="there", exact=True)
+
+
+def _residual_membranes() -> Cases:
+    d = Draw("residual membranes")
+    op = residual.ResidualMembrane
+    yield case("number", op, _current(d), weight(np.float32(0.5)), exact=True)
+    yield case("channels", op, _current(d, 6, 3, 4, 2, 2), weight(d.positive(4).round(1) + 0.5), weight(d.dyadic(4)))
+    yield case("never", op, _current(d), weight(np.float32(64)), weight(np.float32(0.25)), exact=True)
+    yield case(
+        "always",
+        op,
+        value(abs(d.dyadic(8, 3, 4)) + np.float32(1), time=True, batch=True),
+        weight(np.float32(0.5)),
+        exact=True,
+    )
+    yield case("sample", op, _current(d), weight(np.float32(1)), value(d.dyadic(3, 4), batch=True), exact=True)

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ranvier.backends.torch_runtime.emit.registry import PURE, pure, stepped
 from ranvier.backends.torch_runtime.emit.snn import scale_thing
 from ranvier.backends.torch_runtime.emit.state import kernel_lines
+from ranvier.backends.torch_runtime.namespace import xp
 from ranvier.backends.torch_runtime.stages import is_timed
-from ranvier.backends.torch_runtime.stateful import Neuron, scale_tensor
+from ranvier.backends.torch_runtime.stateful import Neuron, scale_tensor, spread_channels
 from ranvier.ir.core import Op, Value
+from ranvier.ir.ops.residual import integrated
+
+Tensor = torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -227,3 +232,22 @@ def window(op: Op, w: Any, *args: str | None) -> str:
     """A windowed schedule: all steps at once."""
     operands = ", ".join("None" if a is None else a for a in args)
     return f"{w.bind(kernel_of(op, w), 'neuron')}.window(R, {operands})"
+
+
+class Residual:
+    """What a window leaves in a neuron."""
+
+    def __init__(self, rank: int):
+        self.rank = rank
+
+    def __call__(self, current: Tensor, theta: Tensor, v0: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The membrane left, the least at a spike, the largest without one."""
+        theta, v0 = (spread_channels(p, self.rank) for p in (theta, v0))
+        found: tuple[Tensor, Tensor, Tensor] = integrated(xp, current, theta, v0)
+        return found
+
+
+@pure("snn.residual_membrane")
+def residual_membrane(op: Op, w: Any, current: str, theta: str, v0: str | None) -> str:
+    """All steps at once."""
+    return f"{w.bind(Residual(op.result.type.rank), 'residual')}({current}, {theta}, {v0})"
