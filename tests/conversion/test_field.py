@@ -66,7 +66,7 @@ def test_multi_threshold_spikes_at_four_steps() -> None:
     options = f"{SIZES} steps=4"
     assert accuracy(options) >= 100 * ann_accuracy() - 0.5
     found = converted(options).evaluate(resnet20.evaluation_images()[0][::50])
-    assert found.bits_per_spike == 7, "six sizes and a sign"
+    assert found.bits_per_spike == pytest.approx(7), "six sizes and a sign"
 
 
 @pytest.mark.accuracy
