@@ -11,6 +11,9 @@ import pytest
 import ranvier as rv
 from ranvier.backends.crossbar.cost.network import cost_of, read_network
 from ranvier.backends.crossbar.passes.cost import EstimateCost
+from ranvier.building import BuildResult
+from ranvier.cli.estimating import estimate_model
+from ranvier.cli.running import show_results
 from ranvier.estimate import estimate
 from ranvier.ir import ops  # noqa: F401  (declares the dialects)
 from ranvier.ir.core import OPS, Builder, Module
@@ -91,6 +94,8 @@ def test_spiking_layers_follow_the_spikes_that_they_read():
     stem, conv, classes = read_network(module).layers
     assert (stem.steps, conv.steps, classes.steps) == (None, 8, 8)
     assert (stem.reads, conv.reads, classes.reads) == (("image",), ("spikes1",), ("spikes2",))
+    assert [layer.steps for layer in read_network(module, steps=8).layers] == [None, 8, 8], "the stem is done once"
+    assert [layer.steps for layer in read_network(cnn(), steps=8).layers] == [8, 8]
     assert (stem.planes, conv.planes) == (1, 1)
     assert read_network(module, hardware={"planes": 8}).layers[0].planes == 8
     assert read_network(module, hardware={"planes": 8}).layers[1].planes == 1
@@ -152,3 +157,43 @@ def test_search_of_peripheries_wants_mapped_layers():
         rv.opt(cnn(), "search-periphery{method=dp area_mm2=20}")
     assert "no layer is mapped to arrays" in str(failure.value)
     assert "run map-crossbar first" in str(failure.value)
+
+
+def test_the_command_line_estimates_and_builds_show_hardware(tmp_path, capsys):
+    path = tmp_path / "net.rv"
+    path.write_text(str(cnn(weights=False)))
+    estimate_model(str(path), "costed-for-tests{costs=isaac-128}", None, 0.5, "1, 0.5")
+    said = capsys.readouterr().out
+    for words in (
+        "hardware energy per sample (isaac-128)",
+        "cost by layer (isaac-128)",
+        "over 2 steps",
+        "not modelled by",
+    ):
+        assert words in " ".join(said.split())
+    with pytest.raises(RanvierError, match="--alive takes numbers from 0 to 1, not 'half'"):
+        estimate_model(str(path), "costed-for-tests", None, None, "half")
+
+    exe = rv.compile(cnn(), target=Costed())
+    found = exe.evaluate(np.zeros((2, 3, 8, 8), np.float32))
+    show_results([BuildResult("one", "costed", exe, found)])
+    said = capsys.readouterr().out
+    assert all(heading in said for heading in ("op energy", "energy", "latency", "area"))
+    page = exe.report(tmp_path / "report.html", found).read_text(encoding="utf-8")
+    assert "Cost by component (isaac-128)" in page
+    assert "hardware energy per sample (isaac-128)" in page
+
+
+def test_an_evaluation_fills_in_the_spikes_that_it_counted():
+    module = rv.load(SNN)
+    exe = rv.compile(module, target=Costed())
+    images = np.random.default_rng(0).random((4, 1, 4, 4)).astype(np.float32)
+    found = exe.evaluate(images)
+    rates = {layer.name: layer.rate for layer in found.layers}
+    assert found.cost is not None
+    assert 0 < rates["spikes1"] < 1
+    energy = {(row.layer, row.component): row.energy for row in found.cost.rows if row.energy}
+    full = {(row.layer, row.component): row.energy for row in exe.cost(Activity(8)).rows if row.energy}
+    ratio = energy["conv", "crossbar"].to("pJ") / full["conv", "crossbar"].to("pJ")
+    assert ratio == pytest.approx(rates["spikes1"])
+    assert energy["conv", "ADC"] == full["conv", "ADC"]

@@ -56,10 +56,14 @@ def _assumed(module: Module) -> Iterator[str]:
 
 
 def read_network(module: Module, steps: int | None = None, hardware: Mapping[str, Any] | None = None) -> Network:
-    """The layers of `@main`; `steps` is what a symbolic number of steps stands for, and of layers without time."""
+    """The layers of `@main`; `steps` is what a symbolic number of steps stands for.
+
+    Where nothing in the module has time, each layer takes `steps` steps: the network that it would be, spiking.
+    """
     graph = module.main
     still = still_values(regions(graph))
     mapped = any(is_mapped(op) for op in graph.ops)
+    timed = any(r.type.time is not None for op in graph.ops for r in op.results)
     layers: list[LayerShape] = []
     digital: dict[str, None] = {}
     for op in graph.ops:
@@ -68,7 +72,7 @@ def read_network(module: Module, steps: int | None = None, hardware: Mapping[str
             if not op.name.startswith("core.") and not isinstance(op, Neuron):
                 digital[op.name] = None
             continue
-        time = None if op.result in still else _steps(op, steps)
+        time = None if op.result in still or (timed and op.result.type.time is None) else _steps(op, steps)
         layers.append(_with_hardware(op, dataclasses.replace(shape, steps=time), hardware or {}))
     return Network(tuple(layers), tuple(sorted(digital)))
 
