@@ -10,4 +10,8 @@ BUILTIN = {"torch": "ranvier.backends.torch_runtime:TorchTarget"}
 PASSES = {
     "cost": "ranvier.backends.crossbar.passes.cost:EstimateCost",
     "search-periphery": "ranvier.backends.crossbar.passes.search_periphery:SearchPeriphery",
+    "program": "ranvier.backends.crossbar.passes.program:ProgramCells",
+    "solve-parasitics": "ranvier.backends.crossbar.passes.solve_parasitics:SolveParasitics",
+    "read-noise": "ranvier.backends.crossbar.passes.read_noise:ReadNoise",
+    "calibrate-adc": "ranvier.backends.crossbar.passes.calibrate_adc:CalibrateAdc",
 }

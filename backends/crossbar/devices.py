@@ -22,6 +22,11 @@ register_code(
     "`generic(r_on_ohm= r_off_ohm= sigma= nu=)` with numbers of your own.",
 )
 register_code(
+    "write-limited",
+    "An op writes its arrays for every inference, as products of two activations do, on a memory that wears out or is "
+    "slow to write. Keep the op digital, or use a device that may be rewritten (`ideal`, `generic(rewritable=true)`).",
+)
+register_code(
     "unsupported-time",
     "A device was measured at some times only, and its model says nothing of others. The message lists them.",
 )

@@ -2,8 +2,21 @@
 
 from ranvier.ir.hardware.adc import Adc
 from ranvier.ir.hardware.arrays import Array, Mapping
+from ranvier.ir.hardware.chip import CalibratedRange, Chip, Parasitics
 from ranvier.ir.hardware.facts import FoldedPlan, InputEncoding, TransparentPartials
 from ranvier.ir.hardware.inputs import Input
 from ranvier.ir.hardware.weights import Weights
 
-__all__ = ["Adc", "Array", "FoldedPlan", "Input", "InputEncoding", "Mapping", "TransparentPartials", "Weights"]
+__all__ = [
+    "Adc",
+    "Array",
+    "CalibratedRange",
+    "Chip",
+    "FoldedPlan",
+    "Input",
+    "InputEncoding",
+    "Mapping",
+    "Parasitics",
+    "TransparentPartials",
+    "Weights",
+]

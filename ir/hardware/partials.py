@@ -15,9 +15,9 @@ Numbers = np.ndarray[Any, Any]
 Disturb = Callable[[int, Numbers, Numbers], Numbers]
 
 
-def is_integral(adc: Adc, pedestal: float, cells: object) -> bool:
-    """Whether sums are integers whatever comes in: ideal cells, or converters that give integers."""
-    return (adc.integral or (cells is None and adc.transparent)) and float(pedestal).is_integer()
+def is_integral(adc: Adc, pedestal: float, cells: object, noisy: bool = False) -> bool:
+    """Whether sums are integers whatever comes in: ideal cells without noise, or converters that give integers."""
+    return (adc.integral or (cells is None and not noisy and adc.transparent)) and float(pedestal).is_integer()
 
 
 def accumulate(
@@ -35,7 +35,7 @@ def accumulate(
     Each plane, read, slice, arm and column has a partial of its own. `disturb(part, plane, partials)` may change
     partials [slices, arms, N, P, columns] before they are converted; `part` numbers (group, plane, read).
     """
-    integral = is_integral(adc, pedestal, cells)
+    integral = is_integral(adc, pedestal, cells, disturb is not None)
     real = np.asarray(grid.cells(weight) if cells is None else cells, np.float64)
     extra = grid.correction(weight)
     out = np.zeros((*x.shape[:3], grid.outputs), np.int64 if integral else np.float64)

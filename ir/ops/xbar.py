@@ -132,7 +132,7 @@ class Stored(OnArrays):
             raise self.fail("shape-mismatch", f"needs real cells {show_shape(grid.shape)}, not {cells}")
         if bias is not None and (bias.rank != 1 or bias.shape[0] != out or bias.elem.is_float or bias.elem.quant):
             raise self.fail("shape-mismatch", f"needs {out} plain integers as bias, not {bias}")
-        element = self.check_elem(x, weight, axis, is_integral(self.adc, self.pedestal, cells))
+        element = self.check_elem(x, weight, axis, is_integral(self.adc, self.pedestal, cells, self.draws))
         if linear:
             return TensorType((*x.shape[:-1], out), element)
         return TensorType((x.shape[0], out, *spatial_sizes(self, self.windows(tuple(kernel)), x.shape[2:])), element)

@@ -1,52 +1,70 @@
 """Which cells of a logical matrix lie in which array, and so share wires.
 
 The columns of one output stand side by side, slice by slice and in each slice arm by arm; the columns of all outputs
-in order fill one array after the other. Arms that lie apart fill arrays of their own. The cells of an array that is not
-full lie next to drivers and converters; what it does not use is cut off.
+in order fill one array after the other, and dummy columns come last in theirs. The cells of an array that is not full
+lie next to drivers and converters; what it does not use is cut off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ranvier.ir.hardware.grid import Grid
+
 Array = np.ndarray[Any, Any]
 
 
-def over_arrays(
-    cells: Array, row_groups: Sequence[Array], columns: int, apart: bool, solve: Callable[[Array], Array]
-) -> tuple[Array, int]:
-    """`solve` on every array of cells [S, D, K, O], and how many arrays there are.
+@dataclass(frozen=True)
+class Place:
+    """The cells of one array among [slices, arms, K, columns]: its rows, and what each of its columns holds."""
 
-    `row_groups` are the rows (indices into K) of each array, `columns` how many of its columns hold weights. `solve`
-    takes and gives arrays of one shape, [B, rows, columns].
+    rows: Array
+    slices: Array
+    arms: Array
+    columns: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns that are in use."""
+        return len(self.rows), len(self.columns)
+
+    def of(self, cells: Array) -> tuple[Array, Array, Array, Array]:
+        """The index that takes this array out of the cells, [rows, columns]."""
+        return self.slices[None], self.arms[None], self.rows[:, None], self.columns[None]
+
+
+def places(grid: Grid) -> Iterator[Place]:
+    """Every array of a grid."""
+    for group in range(grid.groups):
+        for arms in [[d] for d in range(grid.arms)] if grid.weights.apart else [range(grid.arms)]:
+            order = np.stack(np.meshgrid(range(grid.outputs), range(grid.slices), arms, indexing="ij"), -1).reshape(
+                -1, 3
+            )
+            order[:, 0] += group * grid.outputs
+            for block in range(grid.blocks):
+                own = order[block * grid.usable_columns : (block + 1) * grid.usable_columns]
+                if grid.weights.dummy_column:
+                    column = grid.groups * grid.outputs + group * grid.blocks + block
+                    own = np.concatenate([own, [(column, s, 0) for s in range(grid.slices)]])
+                for rows in grid.row_groups:
+                    yield Place(rows, own[:, 1], own[:, 2], own[:, 0])
+
+
+def over_arrays(grid: Grid, cells: Array, solve: Callable[[Array], Array]) -> tuple[Array, int]:
+    """`solve` on every array of cells [slices, arms, K, columns], and how many arrays there are.
+
+    `solve` takes and gives arrays of one size, [count, rows, columns].
     """
-    slices, arms, _, outputs = cells.shape
-    parts = [slice(d, d + 1) for d in range(arms)] if apart else [slice(0, arms)]
-    out, count = np.empty_like(cells), 0
-    for part in parts:
-        # [K, O * S * D]: neighbours on a row wire are neighbours here
-        flat = np.ascontiguousarray(cells[:, part].transpose(2, 3, 0, 1)).reshape(cells.shape[2], -1)
-        solved = np.empty_like(flat)
-        for rows, blocks in _same_shape(row_groups, flat.shape[1], columns):
-            grid = np.stack([flat[group][:, block] for group in rows for block in blocks])
-            count += len(grid)
-            for values, (group, block) in zip(solve(grid), ((g, b) for g in rows for b in blocks), strict=True):
-                solved[group, block] = values
-        shape = (cells.shape[2], outputs, slices, part.stop - part.start)
-        out[:, part] = solved.reshape(shape).transpose(2, 3, 0, 1)
-    return out, count
-
-
-def _same_shape(row_groups: Sequence[Array], total: int, columns: int) -> list[tuple[list[Array], list[slice]]]:
-    """Row groups of equal length with blocks of equal width."""
-    by_length: dict[int, list[Array]] = {}
-    for group in row_groups:
-        by_length.setdefault(len(group), []).append(group)
-    by_width: dict[int, list[slice]] = {}
-    for start in range(0, total, columns):
-        block = slice(start, min(start + columns, total))
-        by_width.setdefault(block.stop - block.start, []).append(block)
-    return [(rows, blocks) for rows in by_length.values() for blocks in by_width.values()]
+    by_shape: dict[tuple[int, int], list[Place]] = {}
+    for place in places(grid):
+        by_shape.setdefault(place.shape, []).append(place)
+    out = np.empty(cells.shape, np.float64)
+    for same in by_shape.values():
+        solved = solve(np.stack([cells[place.of(cells)] for place in same]))
+        for place, values in zip(same, solved, strict=True):
+            out[place.of(out)] = values
+    return out, sum(map(len, by_shape.values()))

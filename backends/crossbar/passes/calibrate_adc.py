@@ -1,0 +1,146 @@
+"""`calibrate-adc`: the range of every converter, from what it can see or from what it does see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ranvier.backends.crossbar.passes.physical import cells_of, changed, mapped, on_arrays
+from ranvier.backends.crossbar.physics.ranges import (
+    Tally,
+    granular_steps,
+    max_steps,
+    mse_steps,
+    percentile_steps,
+)
+from ranvier.ir.core import Graph, Module
+from ranvier.ir.fields import Enum, Integer, Real, option
+from ranvier.ir.hardware.adc import Ideal, Uniform
+from ranvier.ir.hardware.chip import CalibratedRange
+from ranvier.ir.hardware.partials import accumulate
+from ranvier.ir.interfaces import Pass, PassContext
+from ranvier.ir.ops.xbar import NoisyMvm, Stored
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class CalibrateAdc(Pass):
+    """Set the step of every converter, one for each slice; steps of slices differ by powers of two.
+
+    `max`: the largest partial that the cells can make is not clipped. `granular`: one cell level a step. `percentile`
+    and `mse` look at partial sums of the calibration data on the cells as they are, noise included, with ideal
+    converters before: they clip a part of them, or what makes the squared error smallest. Ranges are part of the op
+    from then on and never depend on a batch.
+    """
+
+    word = "calibrate-adc"
+    range: str = option(Enum("max", "granular", "percentile", "mse"), "max")
+    percentile: float = option(Real(1e-9, 100), 99.99, "part of the partial sums that are not clipped, in percent")
+    samples: int = option(Integer(1), 32, "calibration samples that are looked at")
+
+    @property
+    def _looks(self) -> bool:
+        return self.range in ("percentile", "mse")
+
+    def run(self, module: Module, context: PassContext) -> None:
+        """See Pass. Raises RanvierError when data are needed and there are none."""
+        todo = [(graph, op) for graph, op in mapped(module) if isinstance(op.adc, Uniform)]
+        if not todo:
+            context.note("no op has a converter with a range")
+            return
+        seen = self._look(module, [op for _, op in todo], context) if self._looks else {}
+        for graph, op in todo:
+            self._set(graph, op, module, seen.get(op.result.name), context)
+
+    def _set(self, graph: Graph, op: Stored, module: Module, seen: Sequence[Tally] | None, context: Any) -> None:
+        name, bits, slices = op.result.name, op.adc.bits, op.grid.slices
+        whole = op.cells is None and float(op.pedestal).is_integer() and not isinstance(op, NoisyMvm)
+        if self.range == "granular":
+            steps = granular_steps(slices)
+        elif seen is None:
+            steps = max_steps(largest_partials(module, op), bits, whole)
+        elif self.range == "percentile":
+            steps = percentile_steps(seen, bits, self.percentile, whole)
+        else:
+            powers = np.abs(op.grid.significance[:, 0]).astype(np.float64)
+            steps = mse_steps(seen, bits, whole, [float(p * p) for p in powers])
+        codes = (1 << bits) - 1
+        clipped = _share_beyond(seen, [s * codes for s in steps]) if seen is not None else 0.0
+        data = f"{context.data_description}, {self.samples} samples at most" if seen is not None else ""
+        adc = replace(op.adc, lsb=steps, low=0, high=None)
+        changed(graph, op, (CalibratedRange(self.range, clipped, data),), adc=adc)
+        shown = ", ".join(f"{s:g}" for s in steps)
+        beyond = f"; {100 * clipped:.2g} % of the partial sums seen are clipped" if seen is not None else ""
+        context.note(f"{name}: steps {shown} cell levels for {bits} bits{beyond}")
+
+    def _look(self, module: Module, ops: list[Stored], context: PassContext) -> dict[str, list[Tally]]:
+        """Partial sums of every op on calibration data, counted by slice."""
+        data = tuple(x[: self.samples] for x in context.need_data(self.word))
+        probe = module.clone()
+        for graph, op in on_arrays(probe):
+            changed(graph, op, adc=Ideal())
+        probe.tidy()
+        names = {op.result.name: op.x.name for op in ops if op.x is not None and op.x.resource is None}
+        taps = tuple(dict.fromkeys(names.values()))
+        found = context.runtime.run(probe.freeze(), data, taps).taps
+        return {op.result.name: count_partials(module, op, found[names[op.result.name]]) for op in ops}
+
+
+def largest_partials(module: Module, op: Stored) -> list[float]:
+    """The largest partial of each slice for any input: column sums of each read, times the largest drive."""
+    cells = np.asarray(cells_of(module, op), np.float64)
+    reads = op.grid.reads
+    sums = [cells[:, :, rows].sum(2).reshape(len(cells), -1).max(1) for rows in reads]
+    return [float(x) * op.input.largest for x in np.max(sums, 0)]
+
+
+def count_partials(module: Module, op: Stored, x: Array) -> list[Tally]:
+    """Partials of one op for its inputs x ([T, ...] where it is timed), counted by slice."""
+    assert op.weight is not None
+    grid, tallies = op.grid, [Tally() for _ in range(op.grid.slices)]
+    for tally, largest in zip(tallies, largest_partials(module, op), strict=True):
+        tally.refine(largest)
+    weight = module.array(op.weight)
+    cells = None if op.cells is None else module.array(op.cells)
+    for t, sample, piece in _pieces(op, x):
+
+        def look(part: int, plane: Array, partials: Array, t: int = t, sample: int = sample) -> Array:
+            if isinstance(op, NoisyMvm):
+                moment = _Calibration(t, np.arange(sample, sample + len(plane)))
+                squares = op.cell_squares(weight, cells)
+                partials = partials + op.noise_of(moment, 0, part, plane, partials.shape, squares)
+            for tally, values in zip(tallies, partials, strict=True):
+                tally.add(values)
+            return partials
+
+        accumulate(grid, op.input, Ideal(), op.unrolled(piece), weight, cells, op.pedestal, look)
+    return tallies
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """The moment of a calibration draw; its trial is one that no evaluation uses."""
+
+    t: int
+    sample_ids: Array
+    trial: int = -1
+
+
+def _pieces(op: Stored, x: Array, vectors: int = 4096) -> Iterator[tuple[int, int, Array]]:
+    """Step, first sample, and the levels of some samples."""
+    assert op.x is not None
+    steps = x if op.x.type.time is not None else x[None]
+    for t, step in enumerate(np.asarray(steps).astype(np.int64)):
+        each = max(1, vectors // max(1, int(np.prod(step.shape[2:]))))
+        for start in range(0, len(step), each):
+            yield t, start, step[start : start + each]
+
+
+def _share_beyond(seen: Sequence[Tally], limits: Sequence[float]) -> float:
+    counts = sum(int(t.counts.sum()) for t in seen)
+    beyond = sum(int(t.counts[t.values > limit * (1 + 1e-12)].sum()) for t, limit in zip(seen, limits, strict=True))
+    return beyond / counts if counts else 0.0
