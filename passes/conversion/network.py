@@ -296,7 +296,7 @@ class Converter:
         elif layer.code.signed:
             negative, lower = "gated", o.lower
         if self.two_stage is not None:
-            v0 = self._begin(self.two_stage, op, layer, current, spread, offset)
+            v0 = self._begin(self.two_stage, op, layer, current, spread, v0)
         spikes, state, count = self.b(
             Neuron, current, None, v0, None, theta_neg, code=layer.code, elem=element, reset=o.reset,
             negative=negative, lower=lower, schedule=o.schedule,
@@ -315,13 +315,14 @@ class Converter:
         return out
 
     def _begin(
-        self, method: TwoStage, op: Op, layer: Layer, current: Value, theta: np.ndarray[Any, Any], offset: np.float32
+        self, method: TwoStage, op: Op, layer: Layer, current: Value, theta: np.ndarray[Any, Any], v0: Value | None
     ) -> Value:
         """The membrane that a neuron begins with: that of the options in a trial of the network, else by the method."""
         check_neuron(method, op, layer.code)
         name = op.result.name
         threshold = self.b.constant(theta, f"{name}.theta")
-        v0 = self.b.constant(theta * offset, f"{name}.v0")
+        if v0 is None:
+            v0 = self.b.constant(np.zeros_like(theta), f"{name}.v0")
         if not self.trying:
             return method.begin(self.b, current, threshold, v0, self.left.get(op))
         self.plain.location = self.b.location

@@ -111,13 +111,16 @@ class OffsetSpikes(TwoStage):
         if current.type.time != self.steps:
             seen = b(First, current, steps=self.steps, name=f"{name}.seen")
         left, least, most = residual(b, seen, theta, v0, name)
-        lower = b(Maximum, b(Sub, least, _times(b, theta, BELOW, "below")), theta)
-        higher = b(Maximum, b(Sub, _times(b, theta, ABOVE, "above"), most), theta)
-        has_fired = b(Compare, least, _times(b, theta, np.float32(FAR), "far"), how="lt")
-        many = b(Logical, b(Compare, left, b.constant(np.float32(0), "zero"), how="lt"), has_fired, how="and")
-        few = b(Compare, left, theta, how="ge")
-        down = b(Select, many, b(Sub, v0, lower), v0)
-        out: Value = b(Select, few, b(Add, v0, higher), down, name=f"{name}.start")
+        over = b(Sub, least, _times(b, theta, BELOW, f"{name}.below"), name=f"{name}.over")
+        under = b(Sub, _times(b, theta, ABOVE, f"{name}.above"), most, name=f"{name}.under")
+        lower = b(Sub, v0, b(Maximum, over, theta, name=f"{name}.down"), name=f"{name}.lower")
+        higher = b(Add, v0, b(Maximum, under, theta, name=f"{name}.up"), name=f"{name}.higher")
+        spent = b(Compare, left, b.constant(np.float32(0), "zero"), how="lt", name=f"{name}.spent")
+        fired = b(Compare, least, _times(b, theta, np.float32(FAR), f"{name}.far"), how="lt", name=f"{name}.fired")
+        many = b(Logical, spent, fired, how="and", name=f"{name}.many")
+        few = b(Compare, left, theta, how="ge", name=f"{name}.few")
+        kept = b(Select, many, lower, v0, name=f"{name}.kept")
+        out: Value = b(Select, few, higher, kept, name=f"{name}.start")
         return out
 
 
