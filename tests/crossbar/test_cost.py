@@ -172,6 +172,21 @@ def test_writing_an_operand_costs_energy_and_time():
         cost("spikesim-ela-v2", [dataclasses.replace(layer, dynamic=True)])
 
 
+def test_converters_of_isaac_follow_their_bits_and_their_number():
+    layer = LayerShape("conv", 128, 128, 1, 16)
+    areas, energies = [], []
+    for bits in range(4, 11):
+        found = cost("isaac-128", [dataclasses.replace(layer, adc_bits=bits)])
+        adc = found.by_component()["ADC"]
+        areas.append(value(adc[1], "um^2"))
+        energies.append(value(adc[0], "pJ"))
+    assert areas == sorted(areas)
+    assert energies == sorted(energies)
+    shared = cost("isaac-128", [dataclasses.replace(layer, cols_per_adc=8)])
+    assert value(shared.by_component()["ADC"][1], "um^2") == 16 * 1200
+    assert energy(shared) == energy(cost("isaac-128", [layer]))
+
+
 # -- any model (P12, P14) ----------------------------------------------------------------------------------------------
 WITH_ENERGY = [name for name in model_names() if name != "xpert-32nm-64"]
 
@@ -278,7 +293,9 @@ def test_an_unknown_model_is_an_error_with_the_near_miss():
         ("xpert-32nm-64", {"weight_bits": 4}, "'conv0' has weight_bits=4, its constants hold for weight_bits=8 alone"),
         ("xpert-32nm-64", {"adc": "ramp"}, "reads through ramp converters, its fits are for flash and sar"),
         ("xpert-32nm-64", {"cols_per_adc": 5}, "5 columns an ADC, its fits are for 2, 4, 8, 16, 32"),
-        ("isaac-128", {"adc_bits": 6}, "layer 'conv0' has adc_bits=6, its constants hold for adc_bits=8 alone"),
+        ("isaac-128", {"adc_bits": 12}, "layer 'conv0' has adc_bits=12, its constants hold for 4 to 10"),
+        ("isaac-128", {"cols_per_adc": 256}, "layer 'conv0' has cols_per_adc=256, an array has 128 columns"),
+        ("isaac-128", {"cell_bits": 4}, "layer 'conv0' has cell_bits=4, its constants hold for cell_bits=2 alone"),
         ("spikesim-ela-v1", {"taps": 1}, "layer 'conv1' has a kernel of 9 elements after one of 1"),
     ],
 )  # fmt: skip

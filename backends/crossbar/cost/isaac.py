@@ -1,8 +1,9 @@
 """ISAAC by components (A. Shafiee et al., ISCA 2016): 128x128 arrays of 2-bit cells, 32 nm.
 
 Each logical matrix takes ceil(K / 128) x ceil(columns / 128) arrays. One position of one input plane drives all of
-them once (100 ns); every used column is converted once. Layers have their own arrays and run one after the other:
-ISAAC's overlap of layers and copies of early layers are not assumed. Inputs are fetched anew for every position.
+them once (100 ns, however many columns share a converter); every used column is converted once. Layers have their own
+arrays and run one after the other: ISAAC's overlap of layers and copies of early layers are not assumed. Inputs are
+fetched anew for every position.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from ranvier.ir.cost import CHIP, Activity, Cost, CostRow
 from ranvier.ir.diagnostics import error
 from ranvier.ir.fields import Integer, option
 from ranvier.ir.quantity import Quantity, total
+
+ADC_BITS = (4, 10)
+"""Converters for which there are constants."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,25 @@ class Isaac(CostModel):
             ("rows", size),
             ("cols", size),
             ("cell_bits", int(t.number("array.cell_bits"))),
-            ("adc_bits", int(t.number("adc.bits"))),
-            ("cols_per_adc", int(t.number("adc.columns"))),
         ):
             self.expect(layer, field, wanted)
+        if not ADC_BITS[0] <= self.adc_bits(layer) <= ADC_BITS[1]:
+            low, high = ADC_BITS
+            raise self.refuse(layer, f"has adc_bits={layer.adc_bits}, its constants hold for {low} to {high}")
+        if not 1 <= self.shared(layer) <= size:
+            raise self.refuse(layer, f"has cols_per_adc={layer.cols_per_adc}, an array has {size} columns")
+
+    def adc_bits(self, layer: LayerShape) -> int:
+        """Bits of a layer's converters; ISAAC's where it does not say."""
+        return layer.adc_bits or int(self.table.number("adc.bits"))
+
+    def shared(self, layer: LayerShape) -> int:
+        """Columns that share a converter; all of an array, as in ISAAC, where it does not say."""
+        return layer.cols_per_adc or int(self.table.number("adc.columns"))
+
+    def adc(self, layer: LayerShape, what: str) -> Quantity:
+        """`energy` of a conversion, or `area` of a converter."""
+        return self.table[f"adc.{what}_{self.adc_bits(layer)}"]
 
     def arrays(self, layer: LayerShape) -> int:
         """Arrays of a layer."""
@@ -88,7 +107,7 @@ class Isaac(CostModel):
         rows = [
             ("crossbar", drives * active * arrays, read),
             ("DAC", driven, t["dac.energy"]),
-            ("ADC", conversions, t["adc.energy"]),
+            ("ADC", conversions, self.adc(layer, "energy")),
             ("shift-and-add", conversions, t["shift_add.energy"]),
             ("eDRAM", moved.value / t["edram.width"].to("bit"), t["edram.energy"]),
             ("bus", moved.value, t["bus.energy"] * Quantity(1, "bit")),
@@ -109,7 +128,7 @@ class Isaac(CostModel):
             rows += [
                 CostRow(layer.name, "crossbar", area=n * t["array.area"]),
                 CostRow(layer.name, "DAC", area=n * size * t["dac.area"]),
-                CostRow(layer.name, "ADC", area=n * t["adc.area"]),
+                CostRow(layer.name, "ADC", area=n * blocks(int(size), self.shared(layer)) * self.adc(layer, "area")),
             ]
         imas = blocks(sum(map(self.arrays, layers)), int(t.number("array.per_ima")))
         tiles = blocks(imas, int(t.number("ima.per_tile")))
