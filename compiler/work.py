@@ -37,7 +37,8 @@ NOT_MODELLED = (
 # Ops through which a spike reaches a linear op unchanged or scaled: they move, add or average values.
 _MOVES = ("reshape", "transpose", "concat", "slice", "pad", "broadcast", "gather", "cast", "delay")
 _SUMS = ("avg_pool", "max_pool", "mean", "sum", "add", "sub", "neg")
-_TRANSPORT = frozenset((*(f"core.{name}" for name in _MOVES), *(f"nn.{name}" for name in _SUMS), "snn.psp"))
+_DOORS = ("snn.psp", "q.sum", "q.sum_pool", "q.dequantize")
+_TRANSPORT = frozenset((*(f"core.{name}" for name in _MOVES), *(f"nn.{name}" for name in _SUMS), *_DOORS))
 _BY_CONSTANT = frozenset(("nn.mul", "nn.div"))
 
 
@@ -118,7 +119,7 @@ def linear_work(module: Module) -> list[LinearWork]:
         macs = op.macs()
         if not macs:
             continue
-        operands = [v for v in op.arguments if not v.is_constant]
+        operands = [v for v in op.arguments if not _is_fixed(v)]
         driven = [_drivers(v, known) for v in operands]
         sources = driven[0] if len(driven) == 1 else None  # a product of two variable operands is real-valued
         x = operands[0] if operands else None
@@ -126,6 +127,12 @@ def linear_work(module: Module) -> list[LinearWork]:
         time = None if op.result in still else op.result.type.time
         found.append(LinearWork(op.result.name, macs, time, tuple(sorted(sources or ())), fan_out))
     return found
+
+
+def _is_fixed(value: Value) -> bool:
+    """Whether a value is a constant, or one that an op holds to a grid."""
+    op = value.op
+    return value.is_constant or (op is not None and not op.folds and all(v.is_constant for v in op.arguments))
 
 
 def _drivers(value: Value, known: dict[Value, frozenset[str] | None]) -> frozenset[str] | None:
@@ -156,7 +163,7 @@ def _feeding(value: Value) -> list[Value] | None:
         return None
     if isinstance(value.type, SpikesType) and not any(isinstance(v.type, SpikesType) for v in op.arguments):
         return None
-    variable = [v for v in op.arguments if not v.is_constant]
+    variable = [v for v in op.arguments if not _is_fixed(v)]
     if isinstance(op, Delay):
         return variable[:1]
     if op.name in _TRANSPORT or (op.name in _BY_CONSTANT and len(variable) == 1):

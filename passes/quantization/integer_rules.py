@@ -12,7 +12,7 @@ from ranvier.ir.core import Op, Value
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.elements import elem
 from ranvier.ir.ops.activations import Relu
-from ranvier.ir.ops.arith import Add
+from ranvier.ir.ops.arith import Add, Mul
 from ranvier.ir.ops.integer import QConv, QLinear, QMatmul, fits, magnitude, scale_factors
 from ranvier.ir.ops.nn import AvgPool, Conv, Linear, Matmul, MaxPool
 from ranvier.ir.ops.q import Dequantize, Quantize
@@ -147,6 +147,43 @@ def linear_spikes(r: Match) -> Value:
     return product(r, QLinear, _taps(r["w"]))
 
 
+def step_weights(r: Match) -> Value:
+    """What a spike of x is worth at each step, in units of its scale, as a timed constant.
+
+    Goes on only if that follows from the step alone, and differs from step to step.
+    """
+    kind: Any = r["x"].type
+    r.require(kind.code.psp_class == "weight", "what a spike of {x} is worth depends on the spikes before")
+    r.require(isinstance(kind.time, int), "the steps of {x} are not known")
+    r.require(r.get("b") is None, "bias {b} would be weighted as spikes are")
+    one = np.ones(1)
+    worth = [kind.code.psp_step(np, kind.code.psp_init(np, one), one, t, kind.time)[1] for t in range(kind.time)]
+    held = Resource(TensorType((), elem("f32"), time=kind.time), np.asarray(worth, np.float32).reshape(-1))
+    graph = r.root.graph
+    assert graph is not None
+    return graph.constant(r.module.add(held, f"{r['x'].name}.worth"))
+
+
+@rewrite(
+    "conv(psp(x), d(w)) => d(q.conv(x, w)) * worth(t), a spike worth s_x worth(t)",
+    op(Conv, op(Psp, var("x")), op(Dequantize, const("w")), maybe(const("b")), bind="linear"),
+)
+def conv_weighted_spikes(r: Match) -> Value:
+    """A weight of a step comes after the sum."""
+    worth = step_weights(r)
+    return r.new(Mul, product(r, QConv, _taps(r["w"]), **r.op("linear").attributes), worth)  # type: ignore[no-any-return]
+
+
+@rewrite(
+    "linear(psp(x), d(w)) => d(q.linear(x, w)) * worth(t), a spike worth s_x worth(t)",
+    op(Linear, op(Psp, var("x")), op(Dequantize, const("w")), maybe(const("b"))),
+)
+def linear_weighted_spikes(r: Match) -> Value:
+    """A weight of a step comes after the sum."""
+    worth = step_weights(r)
+    return r.new(Mul, product(r, QLinear, _taps(r["w"])), worth)  # type: ignore[no-any-return]
+
+
 # -- moves and means ---------------------------------------------------------------------------------------------------
 @rewrite("move(d(x)) => d(move(x))", op((Reshape, Transpose, Slice, MaxPool), real("x"), bind="move"))
 def move(r: Match) -> Value:
@@ -195,6 +232,30 @@ def avg_pool_of_spikes(r: Match) -> Value:
     return avg_pool.build(r)  # type: ignore[return-value]
 
 
+@rewrite(
+    "mean(psp(x)) => d(q.sum(x)) * worth(t), a spike worth s/n worth(t)",
+    op((Mean, Sum), op(Psp, var("x")), bind="sum"),
+)
+def reduction_of_weighted_spikes(r: Match) -> Value:
+    """A weight of a step comes after the sum."""
+    worth = step_weights(r)
+    return r.new(Mul, reduction.build(r), worth)  # type: ignore[no-any-return, arg-type]
+
+
+@rewrite(
+    "linear(d(x) * c, d(w)) => linear(d(x), d(w)) * c, c one number, or one a step",
+    op((Conv, Linear), op(Mul, real("x"), const("c")), op(Dequantize, const("w")), maybe(const("b")), bind="linear"),
+)
+def factor_behind(r: Match) -> Value:
+    """A number comes after the sum as well as before it."""
+    r.require(not r["c"].type.shape, "{c} is not one number")
+    r.require(r.get("b") is None, "bias {b} would be multiplied, too")
+    linear_op = r.op("linear")
+    inner = linear_op.operands[0].op.operands[0]
+    made = r.new(type(linear_op), inner, linear_op.operands[1], **linear_op.attributes)
+    return r.new(Mul, made, r["c"])  # type: ignore[no-any-return]
+
+
 # -- requantization ----------------------------------------------------------------------------------------------------
 def unsigned(r: Match) -> None:
     """Go on only if the levels begin at zero, so that clipping them is the ReLU."""
@@ -234,6 +295,8 @@ def add_relu(r: Match) -> Value:
 
 
 RULES: tuple[Rule, ...] = (
-    conv, linear, matmul, conv_spikes, linear_spikes, move, pad, reduction, avg_pool,
-    reduction_of_spikes, avg_pool_of_spikes, requantize, requantize_relu, add, add_relu,
+    conv, linear, matmul, conv_spikes, linear_spikes, conv_weighted_spikes,
+    linear_weighted_spikes, move, pad, reduction, avg_pool,
+    reduction_of_spikes, avg_pool_of_spikes, reduction_of_weighted_spikes, factor_behind,
+    requantize, requantize_relu, add, add_relu,
 )  # fmt: skip

@@ -103,6 +103,14 @@ def test_spikes_times_levels_are_integers() -> None:
         assert np.array_equal(a[same], b[same])
 
 
+@pytest.mark.parametrize("code", ["phase", "fs", "ttfs(tau=8)", "rate steps=8", "multi_threshold(levels=6) steps=4"])
+def test_every_linear_op_sums_integers(code: str) -> None:
+    """What a spike is worth at its step comes after the sum."""
+    lowered = rv.opt(spiking(code), "quantize, freeze-quant, lower-integer", data=digits()[0][:64])
+    names = [op.name for op in lowered.main.ops if op.macs()]
+    assert names == ["q.conv"] * 6 + ["q.linear"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("bits", "points"), [(8, 1.0), (4, 3.0)])
 def test_accuracy_of_spikes_with_few_bits(bits: int, points: float) -> None:
@@ -114,3 +122,14 @@ def test_accuracy_of_spikes_with_few_bits(bits: int, points: float) -> None:
     )
     a, b = (100 * (logits(m, 450).argmax(1) == y).mean() for m in (spiking("rate steps=8"), made))
     assert a - b <= points
+
+
+def test_quantized_weights_count_as_weights() -> None:
+    """Spikes drive accumulates whether weights are reals, fake quantized, frozen or levels."""
+    from ranvier.work import linear_work
+
+    source = spiking("rate steps=8")
+    want = [(w.macs, w.sources) for w in linear_work(source)]
+    for passes in ("quantize", "quantize, freeze-quant", "quantize, freeze-quant, lower-integer"):
+        made = rv.opt(source, passes, data=digits()[0][:64])
+        assert [(w.macs, w.sources) for w in linear_work(made)] == want
