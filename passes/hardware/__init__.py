@@ -1,0 +1,1 @@
+"""Passes that machines share: what a network must be before it is laid on hardware, and after."""
