@@ -17,6 +17,7 @@ from ranvier.ir.ops.activations import LeakyRelu
 from ranvier.passes.conversion.convert_snn import ConvertSnn
 from ranvier.pipeline import parse_pipeline
 from tests.conversion.helpers import converted, each_runtime, neurons, outputs, tapped
+from tests.zoo.digits import TRAIN, digits, digits_network
 from tests.zoo.net import Net, images, residual
 
 Array = np.ndarray[Any, Any]
@@ -172,6 +173,24 @@ def test_evaluations_count_the_trial_but_not_its_neurons_again() -> None:
     assert made["srp"].spikes_per_sample > made["none"].spikes_per_sample  # type: ignore[operator]
     assert made["srp"].multiply_accumulates == made["none"].multiply_accumulates, "direct input is computed once"
     assert made["srp"].baseline_levels == made["none"].baseline_levels == 5
+
+
+def test_a_trial_mends_the_digits_network() -> None:
+    """Thresholds at the layer's maximum, T=4: better by three points, and not below as many steps without a trial."""
+    x, y = digits()
+
+    def accuracy(steps: int, correct: str) -> tuple[float, int]:
+        options = f"schedule=stepwise threshold=max per=layer steps={steps} correct={correct}"
+        exe = rv.compile(digits_network(), f"fold-batchnorm, convert-snn{{{options}}}", data=x[:TRAIN])
+        found = exe.evaluate(x[TRAIN:], y[TRAIN:])
+        assert found.accuracy is not None
+        assert found.latency_steps is not None
+        return 100 * found.accuracy, found.latency_steps
+
+    plain, longer, srp = accuracy(4, "none"), accuracy(8, "none"), accuracy(4, "srp(steps=4)")
+    assert srp[1] == longer[1] == 8
+    assert srp[0] >= plain[0] + 3
+    assert srp[0] >= longer[0]
 
 
 @pytest.mark.parametrize("method", ["srp(steps=4)", "cos(steps=4)"])
