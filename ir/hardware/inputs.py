@@ -110,7 +110,7 @@ class Thermometer(Input):
     def plane(self, x: Levels, index: int) -> Levels:
         """See Input."""
         sign, pulse = divmod(index, self.pulses)
-        return ((-x if sign else x) > pulse).astype(x.dtype)
+        return ((x < -pulse) if sign else (x > pulse)).astype(x.dtype)
 
 
 @dataclass(frozen=True)

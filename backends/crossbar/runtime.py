@@ -1,0 +1,68 @@
+"""`CrossbarRuntime`: runs modules for passes, with taps. Gradients and training are PyTorch's."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.backends.crossbar.program import SAMPLES, CrossbarProgram
+from ranvier.ir.core import Module
+from ranvier.ir.diagnostics import error
+from ranvier.ir.interfaces import Optimizer, RunResult
+
+Array = np.ndarray[Any, Any]
+# Lowered modules that are kept: passes run the same few modules again and again.
+KEPT = 8
+
+
+class CrossbarRuntime:
+    """Implements `run` of `ranvier.ir.interfaces.Runtime`."""
+
+    def __init__(self) -> None:
+        self._programs: OrderedDict[int, CrossbarProgram] = OrderedDict()
+
+    def run(
+        self,
+        module: Module,
+        inputs: Sequence[Any],
+        taps: Sequence[str] = (),
+        *,
+        sample_ids: Array | None = None,
+        trial: int = 0,
+        batch: int | None = None,
+    ) -> RunResult:
+        """See Runtime."""
+        program = self._program(module)
+        program.samples = SAMPLES if batch is None else batch
+        return program.run(inputs, taps, sample_ids=sample_ids, trial=trial)
+
+    def _program(self, module: Module) -> CrossbarProgram:
+        if not module.frozen:
+            return CrossbarProgram(module)
+        program = self._programs.get(id(module))
+        if program is None:
+            program = self._programs[id(module)] = CrossbarProgram(module)
+            if len(self._programs) > KEPT:
+                self._programs.popitem(last=False)
+        return program
+
+    def grad(self, module: Module, wrt: Sequence[str], inputs: Sequence[Any]) -> dict[str, Array]:
+        """Refused by name."""
+        raise error("unsupported", "the target `crossbar` computes no gradients", help="use the target `torch`")
+
+    def train(
+        self,
+        module: Module,
+        wrt: Sequence[str],
+        optimizer: Optimizer,
+        data: Sequence[Any],
+        seed: int,
+        *,
+        epochs: int = 1,
+        batch: int = 64,
+    ) -> Module:
+        """Refused by name."""
+        raise error("unsupported", "the target `crossbar` does not train", help="use the target `torch`")
