@@ -7,6 +7,7 @@ from ranvier.ir.core import Module
 from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import error
 from ranvier.ir.interfaces import Target
+from ranvier.registry import find_target, target_names
 from ranvier.work import spike_sources
 
 
@@ -27,7 +28,8 @@ def estimate(
     chosen = as_target(target)
     found = chosen.cost(module, Activity(steps, alive, _everywhere(module, density)))
     if found is None:
-        help = "`ranvier targets` lists the targets; crossbar has a cost model"
+        able = [name for name in target_names() if find_target(name).cost is not Target.cost]
+        help = f"targets with a cost model: {', '.join(able)}" if able else "no installed target has one"
         raise error("unsupported", f"target {chosen.word} has no cost model", help=help)
     return found
 

@@ -46,6 +46,7 @@ FAMILIES = {
     "surrogate": "Surrogate gradients",
     "when": "When a bias flows",
     "readout": "Readouts",
+    "cost_table": "Cost models of crossbars",
 }
 
 

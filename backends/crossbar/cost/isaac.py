@@ -15,7 +15,6 @@ from ranvier.backends.crossbar.cost.layers import LayerShape
 from ranvier.backends.crossbar.cost.models import CostModel, active_steps, blocks, operations_of, sum_of_steps
 from ranvier.backends.crossbar.cost.table import Table, load_table
 from ranvier.ir.cost import CHIP, Activity, Cost, CostRow
-from ranvier.ir.diagnostics import error
 from ranvier.ir.fields import Integer, option
 from ranvier.ir.quantity import Quantity, total
 
@@ -148,8 +147,7 @@ class Isaac(CostModel):
 
     def cost(self, layers: Sequence[LayerShape], activity: Activity, digital: Sequence[str] = ()) -> Cost:
         """See CostModel."""
-        if not layers:
-            raise error("cost-not-modelled", f"{self.word}: the network has no layer on an array")
+        self.need_layers(layers)
         rows: list[CostRow] = []
         for layer in layers:
             self.check_layer(layer)

@@ -48,6 +48,12 @@ class CostModel(Record):
         """What the layers cost per sample; `digital` names what runs beside the arrays. Raises RanvierError."""
         raise NotImplementedError
 
+    def need_layers(self, layers: Sequence[LayerShape]) -> None:
+        """Raise RanvierError for a network without a layer on arrays."""
+        if not layers:
+            help = "convolutions, linear ops and matrix products of known size are laid on arrays"
+            raise error("cost-not-modelled", f"{self.word}: the network has no layer on an array", help=help)
+
     def refuse(self, layer: LayerShape, message: str, help: str = "") -> RanvierError:
         """The error that a layer is outside what this model's constants hold for."""
         return error("cost-not-modelled", f"{self.word}: layer {layer.name!r} {message}", help=help)

@@ -182,8 +182,7 @@ class SpikeSim(CostModel):
         notes: tuple[str, ...],
     ) -> Cost:
         """The cost from its parts."""
-        if not layers:
-            raise error("cost-not-modelled", f"{self.word}: the network has no layer on an array")
+        self.need_layers(layers)
         self.check_layers(layers)
         rows = self.energies(layers, activity) + self.tile_areas(layers) + self.memories(layers, counted)
         latency, busy = self.latency(layers, activity)

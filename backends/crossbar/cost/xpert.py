@@ -105,6 +105,7 @@ class XPert(CostModel):
 
     def cost(self, layers: Sequence[LayerShape], activity: Activity, digital: Sequence[str] = ()) -> Cost:
         """See CostModel: each layer has tiles of its own, layers run one after the other."""
+        self.need_layers(layers)
         rows, busy = [], {}
         for layer in layers:
             self.check_layer(layer)
