@@ -16,6 +16,7 @@ from ranvier.ir.locations import derive, describe
 from ranvier.ir.ops.arith import Compare, Maximum, Sub
 from ranvier.ir.ops.control import callees
 from ranvier.ir.ops.core import Delay
+from ranvier.ir.ops.fake_quant import OutputNoise
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.noise import Noise
 from ranvier.ir.ops.shape import Gather, Select
@@ -75,7 +76,10 @@ def _refusal(op: Op) -> Diagnostic | None:
         reason = "shifts spikes over the whole window" if op.windowed else None
     elif callees(op):
         reason = "runs other graphs, which have steps of their own"
-    elif not isinstance(op, Delay | PureOp | Repeat | Accumulate | Last | BiasCurrent) and op.name != "core.return":
+    elif (
+        not isinstance(op, Delay | PureOp | Repeat | Accumulate | Last | BiasCurrent | OutputNoise)
+        and op.name != "core.return"
+    ):
         reason = "needs the whole window"
     computed = [v for v in _initial(op) if not v.is_constant]
     if reason is None and computed:
@@ -192,6 +196,8 @@ class _Step:
             operands[3] = self.step
         elif isinstance(op, Encode | Noise):
             operands[1] = self.step
+        elif isinstance(op, OutputNoise) and not op.windowed:
+            operands[2] = self.step
         made = self.build_op(type(op), *operands, name=[r.name for r in op.results], **attributes)
         results = list(made) if isinstance(made, tuple) else [made]
         step = results[0].op
