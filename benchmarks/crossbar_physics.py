@@ -28,10 +28,10 @@ import numpy as np
 
 from ranvier.backends.crossbar.devices import Pcm
 from ranvier.backends.crossbar.physics.effective import effective
-from ranvier.backends.crossbar.physics.iterative import iterate
 from ranvier.backends.crossbar.physics.programming import program
-from ranvier.backends.crossbar.physics.wires import Wires
+from ranvier.ir.hardware.iterative import iterate
 from ranvier.ir.hardware.noise import cell_variance, constant_variance, normals
+from ranvier.ir.hardware.wires import Wires
 
 Array = np.ndarray[Any, Any]
 RESULTS = Path(__file__).resolve().parent / "results" / "crossbar_physics.md"

@@ -45,6 +45,7 @@ WEIGHTED = (
     "nn.group_norm",
     "q.conv",
     "q.linear",
+    "xbar.circuit_mvm",
     "xbar.mvm",
     *POOLS,
 )

@@ -3,8 +3,10 @@
 from ranvier.ir.hardware.adc import Adc
 from ranvier.ir.hardware.arrays import Array, Mapping
 from ranvier.ir.hardware.chip import CalibratedRange, Chip, Parasitics
+from ranvier.ir.hardware.circuits import Circuit
 from ranvier.ir.hardware.facts import FoldedPlan, InputEncoding, TransparentPartials
 from ranvier.ir.hardware.inputs import Input
+from ranvier.ir.hardware.pulses import Pulses
 from ranvier.ir.hardware.weights import Weights
 
 __all__ = [
@@ -12,11 +14,13 @@ __all__ = [
     "Array",
     "CalibratedRange",
     "Chip",
+    "Circuit",
     "FoldedPlan",
     "Input",
     "InputEncoding",
     "Mapping",
     "Parasitics",
+    "Pulses",
     "TransparentPartials",
     "Weights",
 ]

@@ -21,6 +21,7 @@ from ranvier.ir.ops import (
     snn,
     time,
     xbar,
+    xbar_circuit,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "snn",
     "time",
     "xbar",
+    "xbar_circuit",
 ]
 
 

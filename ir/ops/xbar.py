@@ -6,7 +6,7 @@ Real cell values, made by passes from device models, enter as the operand `cells
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -102,6 +102,8 @@ class OnArrays(Op):
 class Stored(OnArrays):
     """Base of products with a matrix that stays in its arrays: a convolution, or a linear op where it has two axes."""
 
+    disturbed: ClassVar[bool] = False
+    """Whether partials are something else than products of planes and cells."""
     x = operand("levels or spikes: [N, C, *spatial], or [..., K]", spikes=True)
     weight = operand("the logical levels [O, C/groups, *kernel], or [O, K]")
     cells = optional("real cell values [slices, arms, K, columns], in units of one cell level")
@@ -132,7 +134,7 @@ class Stored(OnArrays):
             raise self.fail("shape-mismatch", f"needs real cells {show_shape(grid.shape)}, not {cells}")
         if bias is not None and (bias.rank != 1 or bias.shape[0] != out or bias.elem.is_float or bias.elem.quant):
             raise self.fail("shape-mismatch", f"needs {out} plain integers as bias, not {bias}")
-        element = self.check_elem(x, weight, axis, is_integral(self.adc, self.pedestal, cells, self.draws))
+        element = self.check_elem(x, weight, axis, is_integral(self.adc, self.pedestal, cells, self.disturbed))
         if linear:
             return TensorType((*x.shape[:-1], out), element)
         return TensorType((x.shape[0], out, *spatial_sizes(self, self.windows(tuple(kernel)), x.shape[2:])), element)
@@ -251,6 +253,7 @@ class NoisyMvm(Stored, StatefulOp, name="xbar.noisy_mvm"):
     """
 
     draws = True
+    disturbed = True
     variance = optional("variance of each cell in squared cell levels, [slices, arms, K, columns]")
     sigma = real(0.0, "standard deviation of a cell, in cell levels or relative", min=0)
     noise = enum("constant", "proportional", default="constant", help="whether sigma is a level or a part of the level")

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranvier.backends.crossbar.physics.cells import Linear, Sinh
 from ranvier.backends.crossbar.physics.effective import effective
-from ranvier.backends.crossbar.physics.iterative import iterate
 from ranvier.backends.crossbar.physics.ladder import ladder_current, ladder_fold
-from ranvier.backends.crossbar.physics.wires import Wires
 from ranvier.ir.diagnostics import RanvierError
+from ranvier.ir.hardware.curves import Linear, Sinh
+from ranvier.ir.hardware.iterative import iterate
+from ranvier.ir.hardware.wires import Wires
 from tests.crossbar import circuits
 
 

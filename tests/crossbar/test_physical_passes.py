@@ -13,14 +13,14 @@ from ranvier.backends.crossbar.passes.physical import cells_of, mapped
 from ranvier.backends.crossbar.passes.program import ProgramCells
 from ranvier.backends.crossbar.passes.read_noise import ReadNoise
 from ranvier.backends.crossbar.passes.solve_parasitics import SolveParasitics
-from ranvier.backends.crossbar.physics.cells import Sinh
-from ranvier.backends.crossbar.physics.layout import places
 from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.hardware.adc import Flash, Sar
-from ranvier.ir.hardware.arrays import KernelSplit, WholeKernel
+from ranvier.ir.hardware.arrays import Array, KernelSplit, WholeKernel
 from ranvier.ir.hardware.chip import CalibratedRange, Chip, Parasitics
+from ranvier.ir.hardware.curves import Sinh
 from ranvier.ir.hardware.inputs import Thermometer
+from ranvier.ir.hardware.places import places
 from ranvier.ir.hardware.weights import Differential, Dummy, Offset, Shift2p, TwoSided
 from ranvier.ir.interpret import evaluate
 from ranvier.ir.text.parser import parse_module
@@ -31,6 +31,7 @@ from tests.crossbar.physical_modules import floats, levels, module_of
 from tests.passes.helpers import apply
 
 WIRED = Ideal(r_on_ohm=10e3, r_off_ohm=1e6)
+GATED: dict[str, Any] = {"method": "iterative", "r_wire": 20.0, "gated": True, "tolerance": 1e-8}
 ENCODINGS = [Differential(), TwoSided(), Offset(), Dummy(), Shift2p()]
 
 
@@ -197,6 +198,9 @@ def test_what_no_matrix_describes_is_refused() -> None:
     for make in (
         lambda: SolveParasitics(r_wire=1.0, gated=True),
         lambda: SolveParasitics(r_wire=1.0, iv=Sinh(a=2.0)),
+        lambda: SolveParasitics(method="iterative", r_wire=1.0, gated=True, idle="floating"),
+        lambda: chain(linear(), ProgramCells(), SolveParasitics(**GATED), ReadNoise(sigma=0.1)),
+        lambda: chain(linear(), ProgramCells(), ReadNoise(sigma=0.1), SolveParasitics(**GATED)),
         lambda: SolveParasitics(r_wire=-1.0),
         lambda: SolveParasitics(r_row=-1.0),
         lambda: SolveParasitics(r_wire=1.0, kelvin=20.0),
@@ -213,6 +217,48 @@ def test_what_no_matrix_describes_is_refused() -> None:
         ProgramCells(device=Rram(), time=7.0)
     with pytest.raises(RanvierError, match="unsupported-device"):
         ProgramCells(device="fefet")
+
+
+def test_gated_cells_are_solved_for_every_vector() -> None:
+    programmed = chain(linear(array=Array(rows=16, cols=16, parallel_rows=6)), ProgramCells(device=WIRED))
+    gated = chain(programmed, SolveParasitics(**GATED))
+    op = the_op(gated)
+    assert op.name == "xbar.circuit_mvm"
+    assert parse_module(print_module(gated), resources=dict(gated.resources)) == gated
+    cells, x = cells_of(gated, op), floats(3, 40)
+    expected = np.zeros((3, 7))
+    for place in places(op.grid):
+        for read in op.array.reads(place.rows):
+            driven = np.isin(place.rows, read)
+            for bit in range(4):
+                for n, v in enumerate((x[:, place.rows].astype(int) >> bit) & 1):
+                    on = v * driven
+                    g = np.where(on[:, None] > 0, cells[place.of(cells)].astype(float) * op.circuit.siemens, 1e-18)
+                    partial = on @ circuits.nodal(g, op.circuit.wires) / op.circuit.siemens
+                    signs = op.grid.significance[place.slices, place.arms] << bit
+                    np.add.at(expected[n], place.columns, signs * partial)
+    # no column of a differential pair needs the pedestal removed
+    assert relative(run(gated, x), expected * 0.25) < 1e-4
+    assert relative(run(chain(programmed, SolveParasitics(r_wire=20.0)), x), expected * 0.25) > 1e-3
+
+
+def test_nonlinear_cells_and_linear_ones() -> None:
+    x, programmed = floats(3, 40), chain(conv(), ProgramCells(device=WIRED))
+    images = floats(2, 5, 6, 6)
+    folded = run(chain(programmed, SolveParasitics(r_wire=3.0)), images)
+    nearly = SolveParasitics(method="iterative", r_wire=3.0, iv=Sinh(a=1e-3), tolerance=1e-9)
+    assert relative(run(chain(programmed, nearly), images), folded) < 1e-5
+    curved = chain(linear(), ProgramCells(device=WIRED), SolveParasitics(method="iterative", iv=Sinh(a=2.0)))
+    # planes of one bit are all or nothing, so that without wires the curve does not show
+    assert relative(run(curved, x), run(linear(), x)) < 1e-3
+    adc = chain(
+        linear(adc=Flash(bits=5)),
+        ProgramCells(device=WIRED),
+        SolveParasitics(**GATED),
+        CalibrateAdc(range="percentile"),
+        data=(x,),
+    )
+    assert the_op(adc).adc.lsb != (1.0,)
 
 
 # -- read-noise --------------------------------------------------------------------------------------------------------

@@ -9,9 +9,12 @@ import numpy as np
 from ranvier.ir.elements import Affine, Elem
 from ranvier.ir.hardware.adc import Flash, Sar
 from ranvier.ir.hardware.arrays import Array, KernelSplit, WholeKernel
+from ranvier.ir.hardware.circuits import Circuit
+from ranvier.ir.hardware.curves import Sinh
 from ranvier.ir.hardware.inputs import Binary, Spike, Thermometer
 from ranvier.ir.hardware.weights import Dummy, Offset, Shift2p, TwoSided
 from ranvier.ir.ops import xbar
+from ranvier.ir.ops.xbar_circuit import CircuitMvm
 from tests.op_cases.base import Draw, OpCase, case, spikes, value, weight
 
 Cases = Iterator[OpCase]
@@ -33,6 +36,7 @@ def xbar_cases() -> Cases:
     """Stored matrices, noise, matrices that are written."""
     yield from _stored()
     yield from _noisy()
+    yield from _solved()
     yield from _written()
 
 
@@ -73,6 +77,20 @@ def _noisy() -> Cases:
     event = spikes(d.bits(4, 3, 6), batch=True)
     steps = {"weight_bits": 4, "input": Spike(), "sigma": 0.1, "key": "b", "elem": Elem("f32")}
     yield case("spikes", xbar.NoisyMvm, event, w, **steps)
+
+
+def _solved() -> Cases:
+    d = Draw("circuit_mvm")
+    x = value(d.ints(3, 6, low=0, high=15), batch=True, dtype=U4)
+    w = value(d.ints(4, 6, low=-7, high=7), dtype=per_channel(4), constant=True)
+    cells = weight(d.positive(2, 2, 6, 4))
+    four = {"weight_bits": 4, "input": Binary(bits=4), "array": SMALL}
+    gated = Circuit(1e-5, 20.0, 20.0, gated=True)
+    curved = Circuit(1e-5, 20.0, 20.0, iv=Sinh(a=2.0))
+    yield case("gated", CircuitMvm, x, w, cells, **four, circuit=gated, elem=Elem("f32"))
+    yield case("converted", CircuitMvm, x, w, cells, **four, circuit=gated, adc=Flash(bits=5), elem=sums(4))
+    two = {**four, "input": Binary(bits=4, plane_bits=2)}
+    yield case("curved", CircuitMvm, x, w, cells, **two, circuit=curved, pedestal=0.5, elem=Elem("f32"))
 
 
 def _written() -> Cases:

@@ -23,6 +23,7 @@ from ranvier.ir.hardware.chip import CalibratedRange
 from ranvier.ir.hardware.partials import accumulate
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.xbar import NoisyMvm, Stored
+from ranvier.ir.ops.xbar_circuit import CircuitMvm
 
 Array = np.ndarray[Any, Any]
 
@@ -58,7 +59,7 @@ class CalibrateAdc(Pass):
 
     def _set(self, graph: Graph, op: Stored, module: Module, seen: Sequence[Tally] | None, context: Any) -> None:
         name, bits, slices = op.result.name, op.adc.bits, op.grid.slices
-        whole = op.cells is None and float(op.pedestal).is_integer() and not isinstance(op, NoisyMvm)
+        whole = op.cells is None and float(op.pedestal).is_integer() and not op.disturbed
         if self.range == "granular":
             steps = granular_steps(slices)
         elif seen is None:
@@ -113,6 +114,8 @@ def count_partials(module: Module, op: Stored, x: Array) -> list[Tally]:
                 moment = _Calibration(t, np.arange(sample, sample + len(plane)))
                 squares = op.cell_squares(weight, cells)
                 partials = partials + op.noise_of(moment, 0, part, plane, partials.shape, squares)
+            if isinstance(op, CircuitMvm) and cells is not None:
+                partials = op.currents(part, plane, cells)
             for tally, values in zip(tallies, partials, strict=True):
                 tally.add(values)
             return partials

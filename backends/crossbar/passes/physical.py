@@ -59,7 +59,7 @@ def changed(graph: Graph, op: OnArrays, facts: tuple[Fact, ...] = (), kind: type
     attributes = {k: v for k, v in op.attributes.items() if k in kind.attribute_fields}
     for name, value in new.items():
         (values if any(f.name == name for f in kind.operand_fields) else attributes)[name] = value
-    attributes["elem"] = _elem(op, values, attributes, kind.draws)
+    attributes["elem"] = _elem(op, values, attributes, getattr(kind, "disturbed", False))
     operands = [values.get(f.name) for f in kind.operand_fields]
     name = op.result.name
     kept = tuple(f for f in op.facts if not any(isinstance(f, type(g)) for g in facts))
@@ -105,11 +105,11 @@ def _read_as(graph: Graph, old: Value, made: Value) -> None:
         replace_uses(old, rounded)
 
 
-def with_cells(graph: Graph, op: Stored, cells: Array, pedestal: float, *facts: Fact) -> Op:
-    """The op with real cells."""
+def with_cells(graph: Graph, op: Stored, cells: Array, pedestal: float, *facts: Fact, **new: Any) -> Op:
+    """The op with real cells; `new` as in `changed`."""
     assert graph.module is not None
     name = graph.module.add(Resource.of(np.ascontiguousarray(cells, np.float32)), f"{op.result.name}.cells")
-    return changed(graph, op, facts, cells=graph.constant(name), pedestal=pedestal)
+    return changed(graph, op, facts, cells=graph.constant(name), pedestal=pedestal, **new)
 
 
 __all__ = ["NoisyMvm", "cells_of", "changed", "check_writable", "mapped", "on_arrays", "product_elem", "with_cells"]

@@ -9,6 +9,7 @@ from ranvier.ir.core import Module
 from ranvier.ir.fields import Enum, Integer, Real, option
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.xbar import NoisyMvm
+from ranvier.ir.ops.xbar_circuit import CircuitMvm
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ReadNoise(Pass):
             return
         ops = mapped(module)
         for graph, op in ops:
+            if isinstance(op, CircuitMvm):
+                raise op.fail("bad-value", "is solved vector by vector, and has no read noise", "sigma=0, or iv=linear")
             sigma = self.sigma * (op.grid.largest_cell if self.noise == "constant" else 1)
             key = f"{op.result.name}.read"
             changed(graph, op, kind=NoisyMvm, sigma=sigma, noise=self.noise, seed=self.seed, key=key)

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from ranvier.backends.crossbar.passes.physical import cells_of, mapped, with_cells
-from ranvier.backends.crossbar.physics.cells import Linear
 from ranvier.backends.crossbar.physics.effective import effective
-from ranvier.backends.crossbar.physics.iterative import iterate
-from ranvier.backends.crossbar.physics.layout import over_arrays
-from ranvier.backends.crossbar.physics.wires import COEFFICIENT_PER_K, REFERENCE_K, Wires
 from ranvier.ir.core import Graph, Module
 from ranvier.ir.diagnostics import error
 from ranvier.ir.fields import Enum, Flag, Optional, Real, RecordOf, option
 from ranvier.ir.hardware.chip import Chip, Parasitics
+from ranvier.ir.hardware.circuits import Circuit
+from ranvier.ir.hardware.curves import Linear
+from ranvier.ir.hardware.iterative import iterate
+from ranvier.ir.hardware.places import over_arrays
+from ranvier.ir.hardware.wires import COEFFICIENT_PER_K, REFERENCE_K, Wires
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import describe
-from ranvier.ir.ops.xbar import Stored
+from ranvier.ir.ops.xbar import NoisyMvm, Stored
+from ranvier.ir.ops.xbar_circuit import CircuitMvm
 
 Array = np.ndarray[Any, Any]
 
@@ -30,8 +32,9 @@ class SolveParasitics(Pass):
 
     `exact` eliminates the circuit (linear cells, all rows driven, 0 V is driven too); `iterative` finds the same by a
     fixed point to `tolerance`; `off` leaves ideal wires. Gated and nonlinear cells have no effective conductances, as
-    their circuit depends on the input, and are refused here with the way out. Columns that wait for their converter
-    are grounded, or `floating`. Needs `program`, which says how many siemens a level is.
+    their circuit depends on the input: with `iterative` they become xbar.circuit_mvm, solved vector by vector when the
+    network runs, which is slow. Columns that wait for their converter are grounded, or `floating`. Needs `program`,
+    which says how many siemens a level is.
     """
 
     word = "solve-parasitics"
@@ -50,14 +53,24 @@ class SolveParasitics(Pass):
 
     def check(self) -> None:
         """See Record."""
-        if (self.gated or not self.iv.linear) and self.method != "off":
+        if self._by_vector and self.method == "exact":
             what = "gated cells leave the circuit" if self.gated else f"cells with iv={self.iv} are not linear"
             raise error(
                 "bad-value",
                 f"`{self.word}`: {what}, so no effective conductances describe every input",
-                help="gated=false iv=linear; single arrays of such cells are solved by physics.iterative.iterate",
+                help="method=iterative solves the circuit of every vector",
+            )
+        if self._by_vector and self.idle == "floating":
+            raise error(
+                "bad-value",
+                f"`{self.word}`: circuits of single vectors keep waiting columns at ground, and idle={self.idle}",
+                help="idle=grounded",
             )
         self.wires(1)
+
+    @property
+    def _by_vector(self) -> bool:
+        return self.gated or not self.iv.linear
 
     def wires(self, cols_per_adc: int) -> Wires:
         """The wires of one array."""
@@ -67,7 +80,7 @@ class SolveParasitics(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass. Raises RanvierError for ops whose cells were not programmed."""
-        if self.method == "off" or self.wires(1).lossless:
+        if self.method == "off" or (self.wires(1).lossless and self.iv.linear):
             context.note("wires are ideal")
             return
         for graph, op in mapped(module):
@@ -79,7 +92,10 @@ class SolveParasitics(Pass):
                     where=describe(op.location),
                     help="run program{device=...} before",
                 )
-            self._solve(graph, op, chip, module, context)
+            if self._by_vector:
+                self._leave_circuit(graph, op, chip, module, context)
+            else:
+                self._solve(graph, op, chip, module, context)
 
     def _solve(self, graph: Graph, op: Stored, chip: Chip, module: Module, context: PassContext) -> None:
         wires = self.wires(op.array.cols_per_adc)
@@ -92,6 +108,17 @@ class SolveParasitics(Pass):
         fact = Parasitics(f"row {wires.row:g} ohm, column {wires.col:g} ohm a segment", how, lost)
         with_cells(graph, op, found, op.pedestal, fact)
         context.note(f"{name}: {arrays} arrays solved ({how}); the wires take {100 * lost:.3g} % of the mean current")
+
+    def _leave_circuit(self, graph: Graph, op: Stored, chip: Chip, module: Module, context: PassContext) -> None:
+        wires, name = self.wires(1), op.result.name
+        circuit = Circuit(
+            chip.siemens, wires.row, wires.col, wires.driver, wires.sense, self.gated, self.iv, self.tolerance
+        )
+        if isinstance(op, NoisyMvm):
+            raise op.fail("bad-value", "has read noise, which circuits of single vectors do not have", "sigma=0")
+        cells = np.asarray(cells_of(module, op))
+        with_cells(graph, op, cells, op.pedestal, kind=CircuitMvm, circuit=circuit)
+        context.note(f"{name}: approximate: the circuit of every vector is solved to {self.tolerance:g} when it runs")
 
     def _currents(self, g: Array, wires: Wires) -> Array:
         if self.method == "exact":

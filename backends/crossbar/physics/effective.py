@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.backends.crossbar.physics.wires import Wires
 from ranvier.ir.diagnostics import error
+from ranvier.ir.hardware.wires import Wires
 
 Array = np.ndarray[Any, Any]
 # Doubles that the row networks of a chunk may hold: 64 MiB.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.backends.crossbar.physics.cells import CurrentVoltage, Linear
-from ranvier.backends.crossbar.physics.wires import Wires
 from ranvier.ir.diagnostics import error, register_code
+from ranvier.ir.hardware.curves import CurrentVoltage, Linear
+from ranvier.ir.hardware.wires import Wires
 
 Array = np.ndarray[Any, Any]
 register_code(

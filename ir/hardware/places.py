@@ -37,9 +37,9 @@ class Place:
         return self.slices[None], self.arms[None], self.rows[:, None], self.columns[None]
 
 
-def places(grid: Grid) -> Iterator[Place]:
-    """Every array of a grid."""
-    for group in range(grid.groups):
+def places(grid: Grid, only: int | None = None) -> Iterator[Place]:
+    """Every array of a grid, or those of one group."""
+    for group in range(grid.groups) if only is None else (only,):
         for arms in [[d] for d in range(grid.arms)] if grid.weights.apart else [range(grid.arms)]:
             order = np.stack(np.meshgrid(range(grid.outputs), range(grid.slices), arms, indexing="ij"), -1).reshape(
                 -1, 3
