@@ -1,0 +1,23 @@
+"""What the target's options and those of `map-crossbar` share."""
+
+from __future__ import annotations
+
+from ranvier.ir.diagnostics import error
+from ranvier.ir.hardware.adc import Adc, Flash, Ideal, Ramp, Sar
+from ranvier.ir.hardware.arrays import Im2col
+
+MAPPING = Im2col()
+CONVERTERS: dict[str, type[Flash] | type[Sar] | type[Ramp]] = {"flash": Flash, "sar": Sar, "ramp": Ramp}
+
+
+def converter(kind: str, bits: int | None, who: str) -> Adc:
+    """A converter of unit steps. Raises RanvierError (missing-option) where it has no resolution."""
+    if kind == Ideal.word:
+        return Ideal()
+    if bits is None:
+        raise error(
+            "missing-option",
+            f"`{who}`: adc={kind} needs adc_bits",
+            help="adc_bits: an integer from 1 to 32; adc=ideal has none",
+        )
+    return CONVERTERS[kind](bits=bits)

@@ -1,0 +1,159 @@
+"""Whole networks on the crossbar: equal to integer arithmetic where ideal, folded plans equal to expanded ones."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ranvier as rv
+from ranvier.backends.crossbar.passes.fuse_xbar import FuseXbar
+from ranvier.backends.crossbar.passes.prove_adc import ProveAdc
+from ranvier.backends.torch_runtime import TorchRuntime
+from ranvier.ir.core import Module
+from ranvier.ir.hardware.adc import Flash
+from ranvier.ir.hardware.arrays import Array
+from ranvier.ir.interfaces import PassContext
+from tests.crossbar.builders import ENCODINGS, MAPPINGS, by_meaning, levels, matrix_module, on_crossbar, weights
+from tests.zoo.digits import TRAIN, digits, digits_network
+
+
+@cache
+def network() -> Module:
+    return rv.opt(digits_network(), "fold-batchnorm, canonicalize")
+
+
+@cache
+def compiled(options: str = "", passes: str = "") -> Any:
+    return rv.compile(network(), passes, target=f"crossbar{{{options}}}", data=digits()[0][:256])
+
+
+def stage(exe: Any, word: str) -> Module:
+    found = [s.module for s in exe.trace if s.name.startswith(word)]
+    assert isinstance(found[-1], Module)
+    return found[-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "rows=64 cols=32 weights=offset mapping=kernel_split",
+        "weights=dummy mapping=whole_kernel cell_bits=4 rows=100",
+        "weights=shift2p cell_bits=1 parallel_rows=9",
+        "weights=two_sided adc=flash adc_bits=12",
+    ],
+)
+def test_ideal_digits_are_the_integers(options: str) -> None:
+    exe = compiled(options)
+    images = digits()[0][TRAIN : TRAIN + 40]
+    integers = TorchRuntime().run(stage(exe, "lower-integer"), [images]).outputs[0]
+    np.testing.assert_array_equal(exe(images), integers)
+    assert "xbar.mvm" in str(exe.module)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "steps=8",
+        "signed=true steps=8",
+        "code=phase(period=8)",
+        "code=fs(K=6)",
+        "code=multi_threshold steps=4",
+        "code=ttfs steps=16",
+        "code=ttas(spikes=3) steps=16",
+    ],
+)
+def test_spiking_digits_are_those_of_torch(code: str) -> None:
+    exe = compiled("", f"convert-snn{{{code}}}")
+    images = digits()[0][TRAIN : TRAIN + 24]
+    integers = TorchRuntime().run(stage(exe, "lower-integer"), [images]).outputs[0]
+    largest = np.abs(integers).max()
+    assert np.abs(exe(images) - integers).max() <= 1e-5 * largest
+    layers = 7
+    assert str(exe.module).count("xbar.mvm(") == layers
+
+
+def test_a_quantize_of_the_user_wins() -> None:
+    exe = compiled("", "quantize{bits=4 act_bits=4}")
+    op = next(op for op in exe.module.ops if op.name == "xbar.mvm")
+    assert op.attributes["weight_bits"] == 4
+    assert op.attributes["input"].bits == 4
+
+
+def test_what_has_no_matrix_is_named_in_the_plan() -> None:
+    plan = compiled().program.plan()
+    assert "7 matrix products: 7 exact" in plan
+    assert "digital, beside the arrays" in plan
+    assert "q.requantize" in plan
+
+
+def proven(module: Module) -> Module:
+    copy = module.clone()
+    for each in (ProveAdc(), FuseXbar()):
+        each.run(copy, PassContext(TorchRuntime()))
+    return copy.verify().freeze()
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    bits=st.integers(2, 9),
+    encoding=st.sampled_from(ENCODINGS),
+    mapping=st.sampled_from(MAPPINGS),
+    rows=st.integers(6, 70),
+)
+@settings(max_examples=60, deadline=None)
+def test_folded_is_expanded(seed: int, bits: int, encoding: Any, mapping: Any, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    w = np.clip(np.rint(rng.normal(0, 30, (6, 3, 3, 3))), -127, 127).astype(np.int8)
+    options: dict[str, Any] = {"weights": encoding, "mapping": mapping, "array": Array(rows=rows, cols=20)}
+    module = matrix_module((3, 5, 5), w, adc=Flash(bits=bits), padding=(1, 1, 1, 1), **options)
+    folded = proven(module)
+    for x in (levels(rng, (2, 3, 5, 5), 8), np.full((1, 3, 5, 5), 255, np.uint8), np.zeros((1, 3, 5, 5), np.uint8)):
+        want = by_meaning(module, x)
+        np.testing.assert_array_equal(on_crossbar(module, x), want)
+        np.testing.assert_array_equal(on_crossbar(folded, x), want)
+
+
+def test_folding_takes_products_away() -> None:
+    rng = np.random.default_rng(0)
+    module = matrix_module((130,), weights(rng, (12, 130), 8), adc=Flash(bits=9))
+    assert "2 converted" in rv_plan(module)
+    assert "0 converted" in rv_plan(proven(module))
+
+
+def rv_plan(module: Module) -> str:
+    from ranvier.backends.crossbar.program import CrossbarProgram
+
+    return CrossbarProgram(module).plan()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("rows=0", ["rows", "from 1 to 65536"]),
+        ("cell_bits=8 weight_bits=4", ["cell_bits=8", "from 1 to weight_bits=4"]),
+        ("adc=flash", ["adc_bits", "from 1 to 32"]),
+        ("weights=ofset", ["did you mean `offset`"]),
+        ("adc=pipeline adc_bits=8", ["ideal | flash | sar | ramp"]),
+        ("range=batch", ["max | granular | percentile | mse"]),
+    ],
+)
+def test_impossible_targets(options: str, words: list[str]) -> None:
+    with pytest.raises(rv.RanvierError) as why:
+        rv.compile(network(), target=f"crossbar{{{options}}}", data=digits()[0][:4])
+    for word in words:
+        assert word in str(why.value)
+
+
+def test_more_cell_bits_than_the_weight_has() -> None:
+    with pytest.raises(rv.RanvierError, match="cell_bits is from 1 to weight_bits=4"):
+        rv.opt(
+            network(),
+            "quantize{bits=4}, freeze-quant, lower-integer, map-crossbar{cell_bits=6}",
+            data=digits()[0][:32],
+        )
