@@ -123,8 +123,10 @@ def spikes(r: Match) -> None:
     """Go on only if a spike is worth its scale at every step, whatever came before."""
     kind = r["x"].type
     r.require(kind.code.psp_class == "constant", "a spike of {x} is not worth the same at every step")  # type: ignore[union-attr]
-    worth = kind.code.psp_step(np, kind.code.psp_init(np, np.ones(1)), np.ones(1), 0, 1)[1]  # type: ignore[union-attr]
-    r.require(bool((np.asarray(worth) == 1).all()), "a spike of {x} is not worth its scale")
+    low, high = kind.code.alphabet()  # type: ignore[union-attr]
+    sent = np.arange(low, high + 1, dtype=np.float64)
+    worth = kind.code.psp_step(np, kind.code.psp_init(np, sent), sent, 0, 1)[1]  # type: ignore[union-attr]
+    r.require(bool((np.asarray(worth) == sent).all()), "a spike of {x} is not worth its scale times what it counts")
 
 
 @rewrite(
