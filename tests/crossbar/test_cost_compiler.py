@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.backends.crossbar.cost.network import cost_of, read_network
+from ranvier.backends.crossbar.cost.network import Device, cost_of, read_network
 from ranvier.backends.crossbar.passes.cost import EstimateCost
 from ranvier.building import BuildResult
 from ranvier.cli.estimating import estimate_model
@@ -20,6 +20,8 @@ from ranvier.ir.core import OPS, Builder, Module
 from ranvier.ir.cost import Activity
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.fields import RecordOf, option
+from ranvier.ir.hardware.arrays import Array, Im2col
+from ranvier.ir.hardware.weights import Differential
 from ranvier.ir.types import tensor
 from ranvier.pipeline import parse_pipeline
 from ranvier.reference import MeaningTarget
@@ -97,8 +99,8 @@ def test_spiking_layers_follow_the_spikes_that_they_read():
     assert [layer.steps for layer in read_network(module, steps=8).layers] == [None, 8, 8], "the stem is done once"
     assert [layer.steps for layer in read_network(cnn(), steps=8).layers] == [8, 8]
     assert (stem.planes, conv.planes) == (1, 1)
-    assert read_network(module, hardware={"planes": 8}).layers[0].planes == 8
-    assert read_network(module, hardware={"planes": 8}).layers[1].planes == 1
+    device = Device(Array(128, 128, None, 8), Differential(), Im2col(), 8, 2, None, None, planes=8)
+    assert [layer.planes for layer in read_network(module, device=device).layers] == [8, 1, 1]
 
 
 def test_an_executable_says_its_cost_without_data():

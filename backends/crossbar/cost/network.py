@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from ranvier.backends.crossbar.cost.layers import LayerShape
 from ranvier.backends.crossbar.cost.models import CostModel
 from ranvier.ir.core import Module, Op, Value
 from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import error
+from ranvier.ir.hardware.arrays import Array, Mapping
 from ranvier.ir.hardware.grid import Grid
+from ranvier.ir.hardware.weights import Weights
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.neurons import Neuron
 from ranvier.ir.ops.nn import ConvTranspose
-from ranvier.ir.ops.xbar import DynamicMatmul, OnArrays, Stored
+from ranvier.ir.ops.xbar import OnArrays
 from ranvier.ir.still import still_values
 from ranvier.ir.timing import regions
 from ranvier.ir.types import SpikesType, element_count
@@ -35,13 +37,13 @@ class Network:
     digital: tuple[str, ...]
 
 
-def cost_of(module: Module, model: CostModel, activity: Activity | None = None, **hardware: Any) -> Cost:
-    """What a module costs by a model; `hardware` are fields of LayerShape for layers that are not mapped.
+def cost_of(module: Module, model: CostModel, activity: Activity | None = None, device: Device | None = None) -> Cost:
+    """What a module costs by a model; `device` is the hardware of layers that are not mapped.
 
     Raises RanvierError: cost-not-modelled and others of the model.
     """
     activity = activity or Activity()
-    network = read_network(module, activity.steps, hardware)
+    network = read_network(module, activity.steps, device)
     found = model.cost(network.layers, activity, network.digital)
     return dataclasses.replace(found, notes=(*found.notes, *_assumed(module)))
 
@@ -55,7 +57,7 @@ def _assumed(module: Module) -> Iterator[str]:
         yield f"ideal converters are counted as those of the table: {', '.join(ideal)}"
 
 
-def read_network(module: Module, steps: int | None = None, hardware: Mapping[str, Any] | None = None) -> Network:
+def read_network(module: Module, steps: int | None = None, device: Device | None = None) -> Network:
     """The layers of `@main`; `steps` is what a symbolic number of steps stands for.
 
     Where nothing in the module has time, each layer takes `steps` steps: the network that it would be, spiking.
@@ -73,7 +75,7 @@ def read_network(module: Module, steps: int | None = None, hardware: Mapping[str
                 digital[op.name] = None
             continue
         time = None if op.result in still or (timed and op.result.type.time is None) else _steps(op, steps)
-        layers.append(_with_hardware(op, dataclasses.replace(shape, steps=time), hardware or {}))
+        layers.append(_on_hardware(op, dataclasses.replace(shape, steps=time), device))
     return Network(tuple(layers), tuple(sorted(digital)))
 
 
@@ -174,41 +176,64 @@ def sources(value: Value) -> tuple[str, ...]:
 
 
 # -- hardware ----------------------------------------------------------------------------------------------------------
-def _with_hardware(op: Op, shape: LayerShape, hardware: Mapping[str, Any]) -> LayerShape:
-    if not is_mapped(op):
-        x = op.operands[0]
-        assert x is not None
-        spiking = any(isinstance(v.type, SpikesType) for v in [x, *_above(x)])
-        return dataclasses.replace(shape, **{**hardware, **({"planes": 1, "input_bits": 1} if spiking else {})})
-    at, grid = op.attributes, _grid(op, shape)
-    array, adc = grid.array, at["adc"]
-    wide = grid.physical_columns * (grid.arms if grid.weights.apart else 1)
-    dummies = grid.blocks * grid.slices if grid.weights.dummy_column else 0
-    return dataclasses.replace(
-        shape,
-        rows=array.rows,
-        cols=array.cols,
-        cols_per_adc=array.cols_per_adc,
-        weight_bits=grid.weight_bits,
-        cell_bits=grid.cell_bits,
-        column_slices=grid.slices * grid.arms,
-        planes=at["input"].count * max(1, -(-array.rows // (array.parallel_rows or array.rows))),
-        input_bits=at["input"].count,
-        mapping=grid.mapping.word,
-        row_groups=len(grid.row_groups),
-        columns=wide + dummies,
-        arrays=shape.groups * (grid.arrays // grid.groups),
-        adc=None if adc.transparent else adc.word,
-        adc_bits=getattr(adc, "bits", None),
-    )
+@dataclass(frozen=True)
+class Device:
+    """The hardware that a layer is laid on: what a mapped op says, or what a target's options would make of it."""
+
+    array: Array
+    weights: Weights
+    mapping: Mapping
+    weight_bits: int
+    cell_bits: int
+    adc: str | None
+    adc_bits: int | None
+    planes: int
+
+    def lay(self, shape: LayerShape) -> LayerShape:
+        """The layer with what it takes on this hardware."""
+        grid = Grid(
+            self.array, self.weights, self.mapping, self.weight_bits, self.cell_bits,
+            shape.inputs, shape.taps, shape.outputs, shape.groups,
+        )  # fmt: skip
+        wide = grid.physical_columns * (grid.arms if self.weights.apart else 1)
+        portions = max(1, -(-self.array.rows // (self.array.parallel_rows or self.array.rows)))
+        return dataclasses.replace(
+            shape,
+            rows=self.array.rows,
+            cols=self.array.cols,
+            cols_per_adc=self.array.cols_per_adc,
+            weight_bits=self.weight_bits,
+            cell_bits=self.cell_bits,
+            column_slices=grid.slices * grid.arms,
+            planes=self.planes * portions,
+            input_bits=self.planes,
+            mapping=self.mapping.word,
+            row_groups=len(grid.row_groups),
+            columns=wide + (grid.blocks * grid.slices if self.weights.dummy_column else 0),
+            arrays=grid.arrays,
+            adc=self.adc,
+            adc_bits=self.adc_bits,
+        )
 
 
-def _grid(op: OnArrays, shape: LayerShape) -> Grid:
-    """How the matrix of an op lies on arrays."""
-    if isinstance(op, DynamicMatmul):
-        return op.grid_of(shape.inputs, shape.outputs)
-    assert isinstance(op, Stored)
-    return op.grid
+def device_of(op: OnArrays) -> Device:
+    """The hardware of a mapped op."""
+    adc = op.adc
+    return Device(
+        op.array, op.weights, op.mapping, op.weight_bits, op.cell_bits,
+        None if adc.transparent else adc.word, getattr(adc, "bits", None), op.input.count,
+    )  # fmt: skip
+
+
+def _on_hardware(op: Op, shape: LayerShape, device: Device | None) -> LayerShape:
+    if is_mapped(op):
+        return device_of(op).lay(shape)
+    x = op.operands[0]
+    assert x is not None
+    spiking = any(isinstance(v.type, SpikesType) for v in [x, *_above(x)])
+    if device is None:
+        return dataclasses.replace(shape, input_bits=1) if spiking else shape
+    return (dataclasses.replace(device, planes=1) if spiking else device).lay(shape)
 
 
 def _above(value: Value) -> Sequence[Value]:
