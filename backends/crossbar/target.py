@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ranvier.backends.crossbar.cost.network import Device, cost_of
 from ranvier.backends.crossbar.devices import Ideal as IdealDevice
 from ranvier.backends.crossbar.mapping_options import MAPPING, converter
 from ranvier.ir.core import Module
+from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import error
 from ranvier.ir.fields import Enum, Integer, Optional, Real, RecordOf, option
+from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.hardware.weights import Differential
 from ranvier.ir.interfaces import Support, Target, check_support
 
@@ -47,6 +50,7 @@ class CrossbarTarget(Target):
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
     parallel_rows: int | None = option(Optional(Integer(1)), None, "rows read at once; none means all")
     seed: int = option(Integer(0), 0, "which chip is programmed")
+    cost_table: Any = option(RecordOf("cost_table"), "isaac-128", "the cost model with its constants")
 
     def check(self) -> None:
         """See Record: what no array can be."""
@@ -87,6 +91,16 @@ class CrossbarTarget(Target):
         from ranvier.backends.crossbar.program import CrossbarProgram
 
         return CrossbarProgram(module)
+
+    def cost(self, module: Module, activity: Activity) -> Cost:
+        """See Target: by `cost_table`; layers that are not mapped yet are laid on the arrays of the options."""
+        adc = converter(self.adc, self.adc_bits, self.word)
+        array = Array(self.rows, self.cols, self.parallel_rows, self.cols_per_adc)
+        device = Device(
+            array, self.weights, self.mapping, self.weight_bits, self.cell_bits,
+            None if adc.transparent else adc.word, self.adc_bits, planes=self.act_bits,
+        )  # fmt: skip
+        return cost_of(module, self.cost_table, activity, device)
 
     def runtime(self) -> CrossbarRuntime:
         """See Target."""
