@@ -13,16 +13,18 @@ import numpy as np
 
 from ranvier.backends.crossbar.plan import Planned
 from ranvier.ir.core import Module
+from ranvier.ir.hardware.adc import Adc
 from ranvier.ir.hardware.facts import FoldedPlan, TransparentPartials
 from ranvier.ir.hardware.grid import Grid
 from ranvier.ir.hardware.transparency import transparent_partials
-from ranvier.ir.ops.xbar import Mvm
+from ranvier.ir.ops.xbar import Mvm, Stored
 from ranvier.ir.types import SpikesType
 
 Numbers = np.ndarray[Any, Any]
 SINGLE, DOUBLE = 1 << 24, 1 << 53
 # Partials are computed on so many bytes at a time that they stay in the caches.
-BLOCK = 1 << 21
+BLOCK = 6 << 20
+LEAST_ROWS = 32
 # Unrolled inputs are made on so many elements at a time.
 UNROLLED = 1 << 23
 
@@ -37,6 +39,18 @@ class Read:
     rows: Any
     cells: Numbers
     sides: list[tuple[slice, float, int, Any]]
+
+    def conversions(self, adc: Adc) -> list[tuple[slice, float, float, float]]:
+        """Columns, step, and the smallest and largest code: neighbours that are converted alike are one entry."""
+        found: list[tuple[slice, float, float, float]] = []
+        for columns, _, s, _ in self.sides:
+            step = adc.step(s)
+            low, high = (limit / step for limit in adc.limits(s))
+            if found and found[-1][1:] == (step, low, high):
+                found[-1] = slice(found[-1][0].start, columns.stop), step, low, high
+            else:
+                found.append((columns, step, low, high))
+        return found
 
 
 @dataclass
@@ -83,14 +97,18 @@ class Kernel:
         if self.reads[g]:
             out = out.astype(np.float64, copy=False)
             self._add_reads(vectors, self.reads[g], out)
-        return out.astype(np.int64) if self.integral else out.astype(np.float64, copy=False)
+        if not self.integral:
+            return out.astype(np.float64, copy=False)
+        # what is converted may leave the range of i32, and then wraps as the meaning does
+        narrow = self.op.elem.storage == "i32" and not self.reads[g]
+        return out.astype(np.int32 if narrow else np.int64)
 
     def _add_reads(self, vectors: Numbers, reads: list[Read], out: Numbers) -> None:
         op = self.op
         counts = op.input.significance()
         widest = max(read.cells.shape[1] for read in reads)
         dtype = reads[0].cells.dtype
-        each = max(8, BLOCK // (widest * len(counts) * dtype.itemsize))
+        each = max(LEAST_ROWS, BLOCK // (widest * len(counts) * dtype.itemsize))
         weights = counts.astype(np.float32 if self._sums_fit(counts) else np.float64)
         held = np.empty((len(counts) * each, widest), dtype)
         for start in range(0, len(vectors), each):
@@ -120,11 +138,8 @@ class Kernel:
         """Conversion in place; what the converter takes away where the rest is in `total`."""
         adc = self.op.adc
         before = partials.copy() if self.residual else None
-        for columns, _, s, _ in read.sides:
-            mine, step = partials[:, columns], adc.step(s)
-            if step == 0:
-                continue
-            low, high = (limit / step for limit in adc.limits(s))
+        for columns, step, low, high in read.conversions(adc):
+            mine = partials[:, columns]
             if step != 1:
                 np.divide(mine, step, out=mine)
             if step != 1 or not self._whole:
@@ -182,7 +197,7 @@ def _proven(module: Module, op: Mvm, cells: Numbers) -> Numbers | None:
 
 
 def _linear(
-    op: Mvm, grid: Grid, weight: Numbers, cells: Numbers, ideal: bool, g: int, everything: bool
+    op: Stored, grid: Grid, weight: Numbers, cells: Numbers, ideal: bool, g: int, everything: bool
 ) -> Numbers | None:
     """What is added without conversion, [K, outputs] float64: all that is linear, or the digital corrections alone."""
     outputs = slice(g * grid.outputs, (g + 1) * grid.outputs)
@@ -204,7 +219,7 @@ def _linear(
     return out if everything or out.any() else None
 
 
-def _lifted(op: Mvm, grid: Grid) -> Numbers:
+def _lifted(op: Stored, grid: Grid) -> Numbers:
     lifted = 0.0 if grid.weights.dummy_column else op.pedestal * float(grid.significance.sum())
     return np.full(grid.depth, -lifted)
 
@@ -220,7 +235,7 @@ def _typed(op: Mvm, matrix: Numbers) -> Numbers:
     return matrix.astype(np.float32) if bound < SINGLE else matrix
 
 
-def _reads(op: Mvm, grid: Grid, cells: Numbers, g: int, converted: Numbers | None) -> list[Read]:
+def _reads(op: Stored, grid: Grid, cells: Numbers, g: int, converted: Numbers | None) -> list[Read]:
     """What is converted of one group; `converted` [reads, slices, arms, columns] says which columns, all if None."""
     bound = max(len(r) for r in grid.reads) * grid.largest_cell * op.input.largest
     exact = op.cells is None
@@ -241,6 +256,16 @@ def _reads(op: Mvm, grid: Grid, cells: Numbers, g: int, converted: Numbers | Non
             whole = _as_slice(rows)
             found.append(Read(whole, np.ascontiguousarray(np.concatenate(blocks, axis=1), dtype), sides))
     return found
+
+
+def corrections(op: Stored, grid: Grid, weight: Numbers, g: int) -> Numbers | None:
+    """What is added digitally to one group, [K, outputs]: the encoding's part, and the pedestal's; None for nothing."""
+    return _linear(op, grid, weight, np.empty(0), False, g, False)
+
+
+def reads_of(op: Stored, grid: Grid, cells: Numbers, g: int) -> list[Read]:
+    """Every read of one group with all its columns, slice by slice, arm by arm."""
+    return _reads(op, grid, cells, g, None)
 
 
 def _sides(grid: Grid, s: int, power: float, keep: Numbers, at: int) -> list[tuple[slice, float, int, Any]]:

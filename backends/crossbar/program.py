@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.backends.crossbar.kernels import Kernel, lower
+from ranvier.backends.crossbar.noisy_kernels import NoisyKernel, lower_noisy
 from ranvier.backends.crossbar.plan import plan_text
 from ranvier.ir.core import Module, Op
 from ranvier.ir.interfaces import RunResult, batches
 from ranvier.ir.interpret import Interpreter, zip_inputs
-from ranvier.ir.ops.xbar import Mvm, OnArrays
+from ranvier.ir.ops.xbar import Mvm, NoisyMvm, OnArrays
 from ranvier.ir.samplewise import batch_dim, is_samplewise, leads
 from ranvier.ir.still import still_values
 from ranvier.ir.timing import regions
@@ -28,16 +29,23 @@ class Executor(Interpreter):
     """The interpreter, with kernels for matrices on arrays."""
 
     kernels: dict[Op, Kernel] = field(default_factory=dict)
+    noisy: dict[Op, NoisyKernel] = field(default_factory=dict)
 
     def _compute(self, op: Op, arrays: list[Any]) -> Any:
         kernel = self.kernels.get(op)
         if kernel is None:
-            return super()._compute(op, arrays)
+            drawing = self.noisy.get(op)
+            return super()._compute(op, arrays) if drawing is None else self._draw(drawing, np.asarray(arrays[0]))
         x = np.asarray(arrays[0])
         if op.result.type.time is None:
             return kernel(x)
         out = kernel(x.reshape(-1, *x.shape[2:]))
         return out.reshape(*x.shape[:2], *out.shape[1:])
+
+    def _draw(self, kernel: NoisyKernel, x: Array) -> Array:
+        if kernel.op.result.type.time is None:
+            return kernel(x, self._moment(0, 1))
+        return np.stack([kernel(x[t], self._moment(t, len(x))) for t in range(len(x))])
 
     def _meaning(self, op: Op, arrays: list[Any]) -> Any:
         kernel = self.kernels.get(op)
@@ -50,16 +58,21 @@ class CrossbarProgram:
     def __init__(self, module: Module, samples: int = SAMPLES):
         self.module, self.samples = module, samples
         self.kernels: dict[Op, Kernel] = {}
+        self.noisy: dict[Op, NoisyKernel] = {}
         for op in module.ops:
             if isinstance(op, Mvm) and op.result.type.rank > 1:
                 kernel = lower(module, op)
                 if kernel is not None:
                     self.kernels[op] = kernel
+            if isinstance(op, NoisyMvm):
+                drawing = lower_noisy(module, op)
+                if drawing is not None:
+                    self.noisy[op] = drawing
 
     def plan(self) -> str:
         """See Program."""
-        planned = [k.planned for k in self.kernels.values()]
-        others = [op for op in self.module.ops if op not in self.kernels]
+        planned = [*(k.planned for k in self.kernels.values()), *(k.planned for k in self.noisy.values())]
+        others = [op for op in self.module.ops if op not in self.kernels and op not in self.noisy]
         by_meaning = [op for op in others if isinstance(op, OnArrays)]
         digital = [op for op in others if not isinstance(op, OnArrays) and not op.name.startswith("core.")]
         return plan_text(planned, by_meaning, digital)
@@ -84,7 +97,7 @@ class CrossbarProgram:
         return RunResult(outputs, tapped)
 
     def _once(self, arrays: Sequence[Array], taps: Sequence[str], ids: Array, trial: int) -> RunResult:
-        executor = Executor(self.module, ids, trial, frozenset(taps), kernels=self.kernels)
+        executor = Executor(self.module, ids, trial, frozenset(taps), kernels=self.kernels, noisy=self.noisy)
         outputs = executor.run(self.module.main, arrays)
         return RunResult(tuple(outputs), executor.tapped)
 
