@@ -216,6 +216,7 @@ class Cost:
             f"{self.model}: {'; '.join(self.sources)}",
             f"modelled by {self.model}: {'; '.join(self.modelled)}",
             f"not modelled by {self.model}: {'; '.join(self.not_modelled)}",
+            "an operation of TOPS is an addition or a multiplication, those of inputs that are zero among them",
             *self.notes,
         ]
         if self.digital:

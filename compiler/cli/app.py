@@ -134,7 +134,7 @@ def estimate(
 ) -> None:
     """Say what a model would cost on a target: energy, latency, area by layer and component, from its shapes alone.
 
-    Example:  ranvier estimate resnet20.onnx --target "crossbar{cost=isaac-128}"
+    Example:  ranvier estimate resnet20.onnx --target "crossbar{cost_table=isaac-128}"
     """
     from ranvier.cli.estimating import estimate_model
 

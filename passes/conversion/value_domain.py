@@ -94,6 +94,8 @@ class _Twin:
             self.map[op.results[0]] = made
         elif op.name == "snn.noise":  # a quantized network has no spikes to lose
             self.map[op.results[0]] = self._get(op.arguments[0])
+        elif isinstance(op, PureOp) and any(isinstance(v.type, SpikesType) for v in op.arguments):
+            raise NoTwin(f"{op.name} %{op.results[0].name} computes with spikes as they are")
         elif isinstance(op, PureOp):
             out = self.b(
                 type(op), *(v and self._get(v) for v in op.operands), name=[r.name for r in op.results], **op.attributes

@@ -199,3 +199,23 @@ def test_an_evaluation_fills_in_the_spikes_that_it_counted():
     ratio = energy["conv", "crossbar"].to("pJ") / full["conv", "crossbar"].to("pJ")
     assert ratio == pytest.approx(rates["spikes1"])
     assert energy["conv", "ADC"] == full["conv", "ADC"]
+
+
+def test_an_estimate_of_the_crossbar_is_what_the_compiled_network_costs():
+    options = "adc=sar adc_bits=8 weights=offset"
+    images = np.random.default_rng(0).random((8, 3, 8, 8)).astype(np.float32)
+    estimated = estimate(cnn(), f"crossbar{{{options}}}")
+    assert any("no layer is mapped to arrays yet" in note for note in estimated.notes)
+    exe = rv.compile(cnn(), target=f"crossbar{{{options}}}", data=images)
+    compiled = exe.cost()
+    for name, (energy, area) in estimated.by_component().items():
+        assert compiled.by_component()[name] == (energy, area), name
+    assert compiled.latency == estimated.latency
+    assert dict(exe.evaluate(images).rows())["hardware latency per sample (isaac-128)"]
+
+
+def test_a_crossbar_without_figures_says_why():
+    with pytest.raises(RanvierError, match="has rows=64, its constants hold for rows=128 alone"):
+        estimate(cnn(), "crossbar{rows=64}")
+    with pytest.raises(RanvierError, match="puma-128 is not offered"):
+        estimate(cnn(), "crossbar{cost_table=puma-128}")
