@@ -49,7 +49,7 @@ class FuseXbar(Pass):
 def conversions(op: Stored) -> int:
     """Conversions that one result is made of."""
     grid = op.grid
-    return op.input.count * len(grid.reads) * grid.slices * grid.arms
+    return int(op.input.count * len(grid.reads) * grid.slices * grid.arms)
 
 
 def spread(op: Stored) -> float:
