@@ -6,10 +6,15 @@ CPU time of one thread, medians of rounds that measure all variants of a compari
 disturbs both alike. The bounds are ratios, except for those of compilation and programming.
 
 - Compilation: effective conductances of 64x64 arrays with 2 ohm a segment, alone and in a stack of 16.
-- IR drop in inference: one GEMM of a 512x512 layer on 64x64 arrays with effective conductances, against one with ideal
-  cells.
+- IR drop in inference: a layer of 512 inputs and 512 outputs in the executor on 64x64 arrays with effective
+  conductances, against the same with ideal cells; 256 vectors of 8-bit levels, with ideal converters and with 6-bit
+  ones (these round partials that are no integers any more, which ideal cells do not need).
 - Read noise: a layer of 512 inputs and 512 outputs in four slices and two arms on arrays of 128 rows; 256 samples of
-  spikes, one plane; each partial sum with noise of its own, against partial sums alone.
+  spikes, one plane; each partial sum with noise of its own, against partial sums alone. And in the executor, with
+  8-bit converters in both.
+- The whole: 8-bit levels in one plane, 8-bit cells in pairs, one array of 512x1024, IR drop, read noise, 8-bit
+  converters; 256 vectors. (Effective conductances of so large an array are not what one would solve; the cells are
+  stand-ins of the same size.)
 - Programming: 512x512 weights on pairs of phase-change cells, and one day of drift with its 1/f noise.
 """
 
@@ -27,11 +32,26 @@ from typing import Any
 import numpy as np
 
 from ranvier.backends.crossbar.devices import Pcm
+from ranvier.backends.crossbar.kernels import lower
+from ranvier.backends.crossbar.noisy_kernels import lower_noisy
 from ranvier.backends.crossbar.physics.effective import effective
 from ranvier.backends.crossbar.physics.programming import program
+from ranvier.ir.core import Builder, Module
+from ranvier.ir.elements import Affine, Elem, elem
+from ranvier.ir.hardware.adc import Adc, Flash, Ideal
+from ranvier.ir.hardware.arrays import Array as HardwareArray
+from ranvier.ir.hardware.arrays import Im2col
+from ranvier.ir.hardware.grid import Grid
+from ranvier.ir.hardware.inputs import Binary, Input
 from ranvier.ir.hardware.iterative import iterate
 from ranvier.ir.hardware.noise import cell_variance, constant_variance, normals
+from ranvier.ir.hardware.places import over_arrays
+from ranvier.ir.hardware.weights import Differential
 from ranvier.ir.hardware.wires import Wires
+from ranvier.ir.interpret import Moment
+from ranvier.ir.ops.xbar import Mvm, NoisyMvm
+from ranvier.ir.resources import Resource
+from ranvier.ir.types import TensorType
 
 Array = np.ndarray[Any, Any]
 RESULTS = Path(__file__).resolve().parent / "results" / "crossbar_physics.md"
@@ -65,16 +85,71 @@ def compilation(rounds: int) -> list[tuple[str, float]]:
     return out
 
 
-def inference(rounds: int) -> tuple[float, float]:
-    """Milliseconds of the layer with ideal cells and with effective conductances."""
+def layer(
+    array: HardwareArray, adc: Adc, bits: tuple[int, int], drive: Input, cells: Array | None = None, sigma: float = 0.0
+) -> Callable[[], Any]:
+    """The executor's kernel on 256 vectors of a layer of 512 inputs and 512 outputs."""
     rng = np.random.default_rng(1)
-    cells = rng.integers(0, 4, (512, 512)).astype(np.float32)
-    x = rng.integers(0, 2, (256, 512)).astype(np.float32)
-    blocks = cells.reshape(8, 64, 8, 64).swapaxes(1, 2) * 1e-5 / 3 + 1e-7
-    real = effective(blocks, Wires(2.0, 2.0), cache=False).swapaxes(1, 2).reshape(512, 512)
-    real = np.ascontiguousarray(real / (1e-5 / 3), np.float32)
-    ideal_ms, real_ms = measure(rounds * 5, lambda: x @ cells, lambda: x @ real)
-    return ideal_ms, real_ms
+    weight_bits, cell_bits = bits
+    most = (1 << (weight_bits - 1)) - 1
+    w = rng.integers(-most, most + 1, (512, 512)).astype(np.int8)
+    high = drive.range()[1]
+    x = rng.integers(0, high + 1, (256, 512)).astype(np.uint8)
+    module = Module("layer")
+    graph = module.new_graph("main")
+    build = Builder(graph)
+    value = graph.argument("x", TensorType(("N", 512), Elem("u8" if high > 1 else "u1", Affine(1.0))))
+    kind = TensorType(w.shape, Elem(f"i{weight_bits}", Affine(1.0, narrow=True)))
+    weight = graph.constant(module.add(Resource(kind, w), "w"))
+    real = None if cells is None else graph.constant(module.add(Resource.of(cells.astype(np.float32)), "cells"))
+    options: dict[str, Any] = {"array": array, "weight_bits": weight_bits, "cell_bits": cell_bits, "input": drive}
+    integral = adc.integral or (cells is None and adc.transparent and not sigma)
+    options |= {"adc": adc, "elem": Elem("i32", Affine(1.0)) if integral else elem("f32")}
+    if sigma:
+        build.returns(build(NoisyMvm, value, weight, real, sigma=sigma, key="k", **options))
+    else:
+        build.returns(build(Mvm, value, weight, real, **options))
+    op = build.created[0]
+    if isinstance(op, NoisyMvm):
+        noisy, moment = lower_noisy(module.verify(), op), Moment(0, 1, np.arange(256))
+        assert noisy is not None
+        return lambda: noisy(x, moment)
+    kernel = lower(module.verify(), op)
+    assert kernel is not None
+    return lambda: kernel(x)
+
+
+def inference(rounds: int) -> list[tuple[str, float, float]]:
+    """What, and milliseconds of the layer with ideal cells and with effective conductances."""
+    array, drive = HardwareArray(rows=64, cols=64), Binary(bits=8)
+    rng = np.random.default_rng(1)
+    w = rng.integers(-127, 128, (512, 512))
+    grid = Grid(array, Differential(), Im2col(), 8, 2, 512, 1, 512)
+    levels = grid.cells(w.T)
+    siemens = (1e-4 - 1e-6) / 3
+    real, _ = over_arrays(grid, levels * siemens + 1e-6, lambda g: effective(g, Wires(2.0, 2.0), cache=False))
+    out = []
+    for name, adc in (("ideal converters", Ideal()), ("6-bit converters", Flash(bits=6, lsb=(4.0,)))):
+        both = [layer(array, adc, (8, 2), drive, c) for c in (None, real / siemens)]
+        ideal_ms, real_ms = measure(rounds, *both)
+        out.append((name, ideal_ms, real_ms))
+    return out
+
+
+def executor_noise(rounds: int) -> tuple[float, float]:
+    """Milliseconds of a spiking layer with 8-bit converters, and of it with read noise."""
+    array, adc = HardwareArray(rows=128, cols=128), Flash(bits=8)
+    found = measure(rounds, *(layer(array, adc, (8, 2), Binary(bits=1), sigma=s) for s in (0.0, 0.06)))
+    return found[0], found[1]
+
+
+def everything(rounds: int) -> float:
+    """Milliseconds of the layer with all of it."""
+    array = HardwareArray(rows=512, cols=1024)
+    cells = np.random.default_rng(5).uniform(0, 120, (1, 2, 512, 512))
+    adc = Flash(bits=8, lsb=(512 * 120 * 255 / 255 / 4,))
+    (ms,) = measure(rounds, layer(array, adc, (8, 8), Binary(bits=8, plane_bits=8), cells, sigma=5.0))
+    return ms
 
 
 def read_noise(rounds: int) -> tuple[float, float, float]:
@@ -124,19 +199,25 @@ def main() -> int:
     parser.add_argument("--no-write", action="store_true")
     options = parser.parse_args()
     compiled = compilation(options.rounds)
-    ideal, real = inference(options.rounds)
+    dropped = inference(options.rounds)
     plain, constant, proportional = read_noise(options.rounds)
+    converted, noisy = executor_noise(options.rounds)
+    whole = everything(options.rounds)
     written, aged = programming(options.rounds)
     rows = [
         (f"effective conductances, {what}, ms", ms, BOUNDS["compile"] if "of 64" in what else None)
         for what, ms in compiled
     ]
+    for name, ideal, real in dropped:
+        rows.append((f"512x512 layer in the executor, {name}, ms", ideal, None))
+        rows.append(("the same with IR drop: times ideal", real / ideal, BOUNDS["ir_drop"]))
     rows += [
-        ("ideal 512x512 layer, 256 vectors, ms", ideal, None),
-        ("the same with IR drop: times ideal", real / ideal, BOUNDS["ir_drop"]),
         ("partial sums of spikes, 4 slices, 2 arms, ms", plain, None),
         ("with constant read noise: times ideal", constant / plain, BOUNDS["noise"]),
         ("with proportional read noise: times ideal", proportional / plain, BOUNDS["noise"]),
+        ("spiking layer in the executor, 8-bit converters, ms", converted, None),
+        ("the same with constant read noise: times without", noisy / converted, BOUNDS["noise"]),
+        ("8-bit layer, IR drop, read noise, converters, ms", whole, None),
         ("programming 512x512, ms", written, BOUNDS["program"]),
         ("programming and one day of drift, ms", aged, BOUNDS["program"]),
     ]
