@@ -86,7 +86,8 @@ def compile_for(
     """
     chosen = as_target(target)
     pipeline = as_pipeline(passes) + parse_pipeline(chosen.pipeline(), f"<passes of {chosen.word}>")
-    trace = _traced(model, pipeline, chosen.runtime(), data, labels, example, data_description, progress)
+    runtime = chosen.runtime() if chosen.trains else RunsHere(chosen.runtime())
+    trace = _traced(model, pipeline, runtime, data, labels, example, data_description, progress)
     final = trace.stages[-1].module
     assert final is not None
     started = time.perf_counter()
@@ -225,3 +226,24 @@ class LazyRuntime:
     ) -> Module:
         """See ranvier.ir.interfaces.Runtime."""
         return self._runtime().train(module, wrt, optimizer, data, seed, epochs=epochs, batch=batch)
+
+
+class RunsHere(LazyRuntime):
+    """What passes get while a model is compiled for a target: `run` is the target's, `grad` and `train` PyTorch's."""
+
+    def __init__(self, here: Runtime):
+        super().__init__("torch")
+        self.here = here
+
+    def run(
+        self,
+        module: Module,
+        inputs: Sequence[Any],
+        taps: Sequence[str] = (),
+        *,
+        sample_ids: Array | None = None,
+        trial: int = 0,
+        batch: int | None = None,
+    ) -> RunResult:
+        """See ranvier.ir.interfaces.Runtime."""
+        return self.here.run(module, inputs, taps, sample_ids=sample_ids, trial=trial, batch=batch)

@@ -233,6 +233,8 @@ class Target(Record):
     """Where a module runs. Fields are the target's options, `word` its name."""
 
     family = "target"
+    trains: ClassVar[bool] = False
+    """Whether the runtime gives gradients and trains; for passes of other targets PyTorch's does."""
 
     def pipeline(self) -> str:
         """The passes that the target needs, as pipeline text built from its options."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import error
@@ -23,6 +23,7 @@ class TorchTarget(Target):
     """PyTorch on CPU or CUDA: every module of core, nn, snn and q. An op without a kernel runs by its meaning."""
 
     word = "torch"
+    trains: ClassVar[bool] = True
     device: str = option(Enum("cpu", "cuda"), "cpu", "where it runs")
     compile: bool = option(Flag(), False, "let torch.compile make the lowered module (slow first call)")
     threads: int | None = option(Optional(Integer(1)), None, "threads of a run; none leaves torch's number")
