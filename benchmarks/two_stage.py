@@ -113,8 +113,9 @@ def lines_of(table: Table) -> list[str]:
     """A network's table, and what is best within some latencies."""
     heads = " | ".join(f"T={t}" for t in table.steps)
     lines = [
-        f"## {table.name}", "", f"{table.source:.1f} % before conversion, {table.images} images; one standard error there is {table.error:.1f} "
-        "points.", "",
+        f"## {table.name}", "",
+        f"{table.source:.1f} % before conversion, {table.images} images; one standard error there is "
+        f"{table.error:.1f} points.", "",
         f"| | {heads} |", "|---" * (len(table.steps) + 1) + "|",
     ]  # fmt: skip
     for method in METHODS:
