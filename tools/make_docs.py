@@ -38,6 +38,7 @@ DIALECTS = {
     "nn": "`nn`: real-valued",
     "snn": "`snn`: spiking",
     "q": "`q`: quantized",
+    "xbar": "`xbar`: crossbar arrays",
 }
 # Families of records that stand for values of options and attributes.
 FAMILIES = {
@@ -47,6 +48,11 @@ FAMILIES = {
     "when": "When a bias flows",
     "readout": "Readouts",
     "cost_table": "Cost models of crossbars",
+    "array": "Crossbar arrays",
+    "weights": "Weight encodings of crossbars",
+    "mapping": "Mappings to crossbars",
+    "input": "Inputs of crossbars",
+    "adc": "Converters of crossbars",
 }
 
 

@@ -10,7 +10,7 @@
 | batch normalization through time with early exit | bntt.rv | core.exit, which would read the running mean |
 | recurrent NIR | nir_recurrent.rv | |
 | 4-bit integer convolution with a half zero-point | conv_u4_half_zero.rv | a convolution that takes levels itself |
-| crossbar mapping | | the dialect xbar |
+| crossbar mapping | crossbar_mapping.rv | |
 | dual-sparse accelerator, first layer on the host | loas_host_first.rv | the dialect sp |
 | vision transformer with token pruning | vit_block.rv | the op that picks tokens |
 | ONNX LSTM and If | onnx_lstm_if.rv | |
@@ -224,6 +224,22 @@ def test_first_layer_on_the_host() -> None:
     out, _ = apply(Canonicalize(), module)
     assert out.resource("fc.weight").facts == module.resource("fc.weight").facts
     assert {op.place for op in out.main.ops} == {"host", "loas"}
+
+
+def test_crossbar_mapping() -> None:
+    module = load("crossbar_mapping")
+    image = RNG.integers(0, 16, (3, 2, 3, 3)).astype(np.uint8)
+    (logits,) = evaluate(module, [image])[0]
+    # every weight is the same: a window sums its pixels, a row of the matrix all levels
+    sums = F.conv2d(torch.from_numpy(image).double(), torch.ones(1, 2, 3, 3).double(), padding=1)
+    bias, scale = torch.tensor([100.0, 250.0]), torch.tensor([0.125, 0.0625])
+    levels = ((sums * -3 + bias.view(1, 2, 1, 1)) * scale.view(1, 2, 1, 1) / 0.5 + 0.5).floor().clip(0, 15)
+    total = 5 * levels.sum((1, 2, 3))
+    close(logits, (total[:, None] * torch.tensor([0.125, 0.25])).float().numpy())
+    op = module.main.value("conv").op
+    assert op is not None
+    assert [type(f).word for f in op.facts] == ["transparent_partials", "folded_plan"]
+    assert op.attributes["mapping"].word == "kernel_split"
 
 
 def test_vision_transformer() -> None:

@@ -11,6 +11,7 @@ from ranvier.ir.hardware.transparency import transparent_partials
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.xbar import Mvm
 from ranvier.ir.resources import Resource
+from ranvier.ir.types import tensor
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ProveAdc(Pass):
             if op.adc.transparent or not weight.is_constant:
                 continue
             mask = transparent_partials(op, op.grid.cells(module.array(weight)))
-            name = module.add(Resource.of(mask), f"{op.result.name}.transparent")
+            held = Resource(tensor(*mask.shape, dtype="i1"), splat=True) if mask.all() else Resource.of(mask)
+            name = module.add(held, f"{op.result.name}.transparent")
             op.facts += (TransparentPartials(name, op.adc),)
             context.note(f"{label}: {mask.mean():.1%} of the partials are transparent to adc={op.adc}")
