@@ -71,7 +71,7 @@ class CrossbarTarget(Target):
         mapping += f" parallel_rows={self.parallel_rows}" if self.parallel_rows is not None else ""
         steps = [f"quantize{{bits={self.weight_bits} act_bits={self.act_bits}}}", "freeze-quant", "lower-integer"]
         steps.append(f"map-crossbar{{{mapping}}}")
-        if self.device != IdealDevice():
+        if self.device != IdealDevice() or self.r_wire:  # wires need to know how many siemens a level is
             steps.append(f"program{{device={self.device} seed={self.seed} time={self.time!r}}}")
         if self.r_wire:
             steps.append(f"solve-parasitics{{r_wire={self.r_wire!r}}}")
