@@ -13,6 +13,7 @@ BUILTIN = {
 PASSES = {
     "cost": "ranvier.backends.crossbar.passes.cost:EstimateCost",
     "search-periphery": "ranvier.backends.crossbar.passes.search_periphery:SearchPeriphery",
+    "level-spikes": "ranvier.backends.crossbar.passes.level_spikes:LevelSpikes",
     "map-crossbar": "ranvier.backends.crossbar.passes.map_crossbar:MapCrossbar",
     "prove-adc": "ranvier.backends.crossbar.passes.prove_adc:ProveAdc",
     "fuse-xbar": "ranvier.backends.crossbar.passes.fuse_xbar:FuseXbar",

@@ -69,7 +69,8 @@ class CrossbarTarget(Target):
         mapping = " ".join(f"{name}={getattr(self, name)}" for name in options)
         mapping += f" adc_bits={self.adc_bits}" if converted else ""
         mapping += f" parallel_rows={self.parallel_rows}" if self.parallel_rows is not None else ""
-        steps = [f"quantize{{bits={self.weight_bits} act_bits={self.act_bits}}}", "freeze-quant", "lower-integer"]
+        steps = [f"quantize{{bits={self.weight_bits} act_bits={self.act_bits}}}", "freeze-quant"]
+        steps += ["level-spikes", "lower-integer"]
         steps.append(f"map-crossbar{{{mapping}}}")
         if self.device != IdealDevice() or self.r_wire:  # wires need to know how many siemens a level is
             steps.append(f"program{{device={self.device} seed={self.seed} time={self.time!r}}}")

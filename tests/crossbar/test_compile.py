@@ -20,6 +20,8 @@ from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.interfaces import PassContext
 from tests.crossbar.builders import ENCODINGS, MAPPINGS, by_meaning, levels, matrix_module, on_crossbar, weights
 from tests.zoo.digits import TRAIN, digits, digits_network
+from tests.zoo.resnet20 import calibration_images, evaluation_images, missing
+from tests.zoo.resnet20 import network as resnet20
 
 
 @cache
@@ -66,6 +68,8 @@ def test_ideal_digits_are_the_integers(options: str) -> None:
         "code=multi_threshold steps=4",
         "code=ttfs steps=16",
         "code=ttas(spikes=3) steps=16",
+        "code=burst(beta=2) steps=8",
+        "code=multi_threshold(rule=nearest) steps=4",
     ],
 )
 def test_spiking_digits_are_those_of_torch(code: str) -> None:
@@ -157,3 +161,51 @@ def test_more_cell_bits_than_the_weight_has() -> None:
             "quantize{bits=4}, freeze-quant, lower-integer, map-crossbar{cell_bits=6}",
             data=digits()[0][:32],
         )
+
+
+ATTENTION = """ranvier v1 "attention"
+
+graph @main(
+  %q: tensor<Nx2x5x6xi4@affine(scale=0.5)>, %k: tensor<Nx2x6x5xi4@affine(scale=0.25, narrow=true)>
+) -> (out: tensor<Nx2x5x5xf32>) {
+  %scores = q.matmul(%q, %k) : tensor<Nx2x5x5xi32@affine(scale=0.125)>
+  %out = q.dequantize(%scores) : tensor<Nx2x5x5xf32>
+  return %out
+}
+"""
+
+
+def test_products_of_two_values_are_written_to_arrays() -> None:
+    module = rv.parse(ATTENTION)
+    rng = np.random.default_rng(0)
+    q = rng.integers(-8, 8, (3, 2, 5, 6)).astype(np.int8)
+    k = rng.integers(-7, 8, (3, 2, 6, 5)).astype(np.int8)
+    exe = rv.compile(module, "map-crossbar{rows=4 cols=16}", target="crossbar{adc=flash adc_bits=6}", data=(q, k))
+    np.testing.assert_array_equal(exe(q, k), (q.astype(np.int64) @ k.astype(np.int64) / 8).astype(np.float32))
+    assert "%scores = xbar.matmul: by its meaning" in exe.program.plan()
+
+
+def test_a_device_that_endures_few_writes_refuses_them() -> None:
+    with pytest.raises(rv.RanvierError, match="write-limited"):
+        rv.opt(rv.parse(ATTENTION), "map-crossbar, program{device=pcm}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_resnet20_is_its_integers_and_its_spikes_those_of_torch() -> None:
+    import torch
+
+    images = evaluation_images(0, 2)[0]
+    source = rv.compile(resnet20(), "fold-batchnorm, canonicalize", example=torch.zeros(2, 3, 32, 32)).module
+    for passes in ("", "convert-snn{schedule=stepwise steps=8}"):
+        data = calibration_images(64)
+        lowered = rv.opt(source, f"{passes + ', ' if passes else ''}quantize, freeze-quant, lower-integer", data=data)
+        mapped = rv.opt(lowered, "map-crossbar{weights=offset mapping=kernel_split}")
+        found = on_crossbar(mapped, images)
+        want = TorchRuntime().run(lowered, [images]).outputs[0]
+        if passes:
+            assert (found.argmax(1) == want.argmax(1)).mean() >= 0.95
+            assert np.abs(found - want).max() <= 1e-2 * np.abs(want).max()
+        else:
+            np.testing.assert_array_equal(found, want)
+        assert str(mapped).count("xbar.mvm(") == str(lowered).count("q.conv(") + str(lowered).count("q.linear(")
