@@ -1,6 +1,6 @@
 """Every spike code on the digits network and on ResNet-20, beside the figures of the method cards.
 
-    python -m benchmarks.conversion_codes [--images 200] [--only digits|resnet20] [--no-write]
+    python -m benchmarks.conversion_codes [--images 100] [--only digits|resnet20] [--no-write]
 
 The page is written after every row. The cards' digits network is another one of the same size, and their ResNet-20 has
 other weights (80.5 % before conversion), so orders and sizes of effects are compared, not digits behind the point.
@@ -134,7 +134,8 @@ HEAD = [
     "Made by `python -m benchmarks.conversion_codes`. Percent; `latency` is the whole network's in steps; `agreement` "
     "is with the source network (top-1); `card` is the accuracy (or accuracy/agreement) of the method cards at that T; "
     "`quantized network` is the agreement with the source of the network of equal capacity without spikes: what "
-    "rounding alone costs. What a code is below it, the unevenness of its spikes in time costs.",
+    "rounding alone costs. What a code is below it, the unevenness of its spikes in time costs. Thresholds of bursts are those "
+    "of the quantizer of a burst that is charged step by step; the card took half of the rate code's.",
     "",
 ]
 
@@ -177,7 +178,7 @@ def resnet20(images: int, say: Any) -> None:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=200, help="of ResNet-20; a multiple of 10")
+    parser.add_argument("--images", type=int, default=100, help="of ResNet-20; a multiple of 10")
     parser.add_argument("--only", choices=("digits", "resnet20"), help="leave the other network's section as it is")
     parser.add_argument("--no-write", action="store_true", help="print only")
     arguments = parser.parse_args()
