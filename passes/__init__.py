@@ -22,6 +22,7 @@ BUILTIN = {
     "compensate-deletion": "ranvier.passes.noise.compensate:CompensateDeletion",
     "fit-ttfs-kernel": "ranvier.passes.conversion.fit_kernel:FitTtfsKernel",
     "train-ttfs": "ranvier.passes.training.train_ttfs:TrainTtfs",
+    "place-arrays": "ranvier.passes.hardware.place:PlaceArrays",
     "bit-encode": "ranvier.passes.hardware.bit_encode:BitEncode",
     "bn-adapt": "ranvier.passes.hardware.bn_adapt:BatchNormAdapt",
     "to-step": "ranvier.passes.time.to_step:ToStep",

@@ -4,7 +4,7 @@ from ranvier.ir.hardware.adc import Adc
 from ranvier.ir.hardware.arrays import Array, Mapping
 from ranvier.ir.hardware.chip import CalibratedRange, Chip, Parasitics
 from ranvier.ir.hardware.circuits import Circuit
-from ranvier.ir.hardware.facts import FoldedPlan, InputEncoding, TransparentPartials
+from ranvier.ir.hardware.facts import FoldedPlan, InputEncoding, Placement, TransparentPartials
 from ranvier.ir.hardware.inputs import Input
 from ranvier.ir.hardware.pulses import Pulses
 from ranvier.ir.hardware.weights import Weights
@@ -20,6 +20,7 @@ __all__ = [
     "InputEncoding",
     "Mapping",
     "Parasitics",
+    "Placement",
     "Pulses",
     "TransparentPartials",
     "Weights",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.ir.facts import Fact
-from ranvier.ir.fields import RecordOf, ResourceRef, Text, option
+from ranvier.ir.fields import Integer, RecordOf, ResourceRef, Text, option
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,16 @@ class FoldedPlan(Fact):
 
     word = "folded_plan"
     why: str = option(Text(), help="what is folded, and what is not")
+
+
+@dataclass(frozen=True)
+class Placement(Fact):
+    """Where the arrays of this op lie: numbers in order, of arrays, of processing elements and of tiles."""
+
+    word = "placement"
+    array: int = option(Integer(0), help="the first array")
+    arrays: int = option(Integer(1), help="how many")
+    pe: int = option(Integer(0), help="the first processing element")
+    pes: int = option(Integer(1), help="how many")
+    tile: int = option(Integer(0), help="the first tile")
+    tiles: int = option(Integer(1), help="how many")
