@@ -134,8 +134,8 @@ HEAD = [
     "Made by `python -m benchmarks.conversion_codes`. Percent; `latency` is the whole network's in steps; `agreement` "
     "is with the source network (top-1); `card` is the accuracy (or accuracy/agreement) of the method cards at that T; "
     "`quantized network` is the agreement with the source of the network of equal capacity without spikes: what "
-    "rounding alone costs. What a code is below it, the unevenness of its spikes in time costs. Thresholds of bursts are those "
-    "of the quantizer of a burst that is charged step by step; the card took half of the rate code's.",
+    "rounding alone costs. What a code is below it, the unevenness of its spikes in time costs. Thresholds of "
+    "bursts are those of the quantizer of a burst that is charged step by step; the card took half of the rate code's.",
     "",
 ]
 
