@@ -11,9 +11,10 @@ import numpy as np
 
 from ranvier.baseline import Baseline, accuracy_of, agreement_of, find_baseline
 from ranvier.batching import sample_axis, sample_count, splittable, take_samples
-from ranvier.ir.core import Module
+from ranvier.ir.core import Module, Value
 from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import RanvierError, error
+from ranvier.ir.facts import is_trial
 from ranvier.ir.interfaces import Array, batches
 from ranvier.ir.latency import latency
 from ranvier.samples import check_data, check_labels, class_count
@@ -220,7 +221,8 @@ def _figures(
     done, source = operations(module, units, steps), _dense(executable.source)
     left_out = NOT_MODELLED + (("spikes inside called graphs",) if hidden_spikes(module) else ())
     layers = tuple(
-        Layer(s.name, s.elements, events[s.name], events[s.name] / s.elements / (steps or 1), s.origin) for s in sources
+        Layer(s.name, s.elements, events[s.name], events[s.name] / s.elements / _steps_of(v, steps), s.origin)
+        for s, v in zip(sources, spike_values(module), strict=True)
     )
     cost, cost_missing = _hardware(executable, layers, steps)
     return Evaluation(
@@ -263,6 +265,11 @@ def _hardware(executable: Executable, layers: Sequence[Layer], steps: int | None
         return None, "; ".join(d.message for d in why.diagnostics)
 
 
+def _steps_of(value: Value, steps: int | None) -> int:
+    """The length of a value's own window, at least 1."""
+    return value.type.time if isinstance(value.type.time, int) and value.type.time else steps or 1
+
+
 def _dense(module: Module) -> Operations:
     """What a network does when every multiply-accumulate is done."""
     return Operations(0.0, float(sum(op.macs() for op in module.main.ops)))
@@ -288,7 +295,8 @@ def _run(executable: Executable, inputs: Sequence[Array], count: int, batch: int
             events, units = count_spikes(value, spikes)
             sums.events[name] += events
             sums.units[name] += units
-            sums.steps = max(sums.steps or 0, len(spikes))
+            if value.op is None or not is_trial(value.op):  # a trial has a window of its own
+                sums.steps = max(sums.steps or 0, len(spikes))
     for i, v in enumerate(module.main.outputs):
         pieces = [p[i] for p in parts]
         sums.outputs.append(pieces[0] if len(pieces) == 1 else np.concatenate(pieces, sample_axis(v.type)))

@@ -170,6 +170,11 @@ def test_evaluations_count_the_trial_but_not_its_neurons_again() -> None:
     }
     assert made["srp"].neurons == made["none"].neurons == 12
     assert made["srp"].latency_steps == 8
+    longer = rv.compile(module, "convert-snn{steps=4 schedule=stepwise correct=srp(steps=9)}", data=X).evaluate(X)
+    assert (longer.timesteps, longer.latency_steps) == (4, 13)
+    assert all(0 <= layer.rate <= 1 for layer in longer.layers)
+    tried = next(layer for layer in longer.layers if layer.name.endswith(".trial"))
+    assert tried.rate == pytest.approx(tried.spikes_per_sample / tried.neurons / 9)
     assert made["srp"].spikes_per_sample > made["none"].spikes_per_sample  # type: ignore[operator]
     assert made["srp"].multiply_accumulates == made["none"].multiply_accumulates, "direct input is computed once"
     assert made["srp"].baseline_levels == made["none"].baseline_levels == 5
