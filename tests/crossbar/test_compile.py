@@ -17,7 +17,9 @@ from ranvier.backends.torch_runtime import TorchRuntime
 from ranvier.ir.core import Module
 from ranvier.ir.hardware.adc import Flash
 from ranvier.ir.hardware.arrays import Array
+from ranvier.ir.hardware.transparency import transparent_partials
 from ranvier.ir.interfaces import PassContext
+from ranvier.ir.ops.xbar import Mvm
 from tests.crossbar.builders import ENCODINGS, MAPPINGS, by_meaning, levels, matrix_module, on_crossbar, weights
 from tests.zoo.digits import TRAIN, digits, digits_network
 from tests.zoo.resnet20 import calibration_images, evaluation_images, missing
@@ -209,3 +211,13 @@ def test_resnet20_is_its_integers_and_its_spikes_those_of_torch() -> None:
         else:
             np.testing.assert_array_equal(found, want)
         assert str(mapped).count("xbar.mvm(") == str(lowered).count("q.conv(") + str(lowered).count("q.linear(")
+
+
+@pytest.mark.parametrize(("bits", "share"), [(8, 1.0), (7, 0.9986), (6, 0.427), (5, 0.25)])
+def test_how_much_is_proven_of_normal_weights(bits: int, share: float) -> None:
+    """Normal 8-bit weights (deviation 30), pairs of 2-bit cells, 128 rows: what the card found by Monte Carlo (C2)."""
+    rng = np.random.default_rng(0)
+    w = np.clip(np.rint(rng.normal(0, 30, (512, 512))), -127, 127).astype(np.int8)
+    op = matrix_module((512,), w, adc=Flash(bits=bits)).main.value("mvm").op
+    assert isinstance(op, Mvm)
+    assert abs(transparent_partials(op, op.grid.cells(w)).mean() - share) <= 0.02
