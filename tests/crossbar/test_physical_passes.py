@@ -333,6 +333,16 @@ def test_calibration_looks_at_the_crossbar_as_it_is() -> None:
     assert tallies[0][0].counts.sum() == 16 * 4 * 3 * 2 * 7  # samples, planes, reads, arms, outputs
 
 
+def test_a_part_of_the_vectors_is_spread_over_samples_and_positions() -> None:
+    module, x = conv(adc=Flash(bits=4)), floats(8, 5, 6, 6)
+    op = the_op(module)
+    every, some, one = (count_partials(module, op, x, n) for n in (None, 64, 1))
+    positions = 4 * 4
+    assert some[0].counts.sum() * positions == every[0].counts.sum() * 8
+    assert one[0].counts.sum() * positions == every[0].counts.sum()
+    assert 0.5 * every[0].percentile(50) < some[0].percentile(50) < 2 * every[0].percentile(50)
+
+
 def test_a_converter_never_depends_on_the_batch() -> None:
     data = (floats(16, 5, 6, 6),)
     module = chain(conv(adc=Flash(bits=4)), ProgramCells(device=Pcm()), CalibrateAdc(range="mse"), data=data)

@@ -26,6 +26,8 @@ from ranvier.ir.ops.xbar import NoisyMvm, Stored
 from ranvier.ir.ops.xbar_circuit import CircuitMvm
 
 Array = np.ndarray[Any, Any]
+# Vectors that are unrolled at once.
+_VECTORS = 4096
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class CalibrateAdc(Pass):
     range: str = option(Enum("max", "granular", "percentile", "mse"), "max")
     percentile: float = option(Real(1e-9, 100), 99.99, "part of the partial sums that are not clipped, in percent")
     samples: int = option(Integer(1), 32, "calibration samples that are looked at")
+    vectors: int = option(Integer(1), 8192, "input vectors of each op that are looked at, evenly spaced in each sample")
 
     @property
     def _looks(self) -> bool:
@@ -88,7 +91,7 @@ class CalibrateAdc(Pass):
         names = {op.result.name: op.x.name for op in ops if op.x is not None and op.x.resource is None}
         taps = tuple(dict.fromkeys(names.values()))
         found = context.runtime.run(probe.freeze(), data, taps).taps
-        return {op.result.name: count_partials(module, op, found[names[op.result.name]]) for op in ops}
+        return {op.result.name: count_partials(module, op, found[names[op.result.name]], self.vectors) for op in ops}
 
 
 def largest_partials(module: Module, op: Stored) -> list[float]:
@@ -99,15 +102,18 @@ def largest_partials(module: Module, op: Stored) -> list[float]:
     return [float(x) * op.input.largest for x in np.max(sums, 0)]
 
 
-def count_partials(module: Module, op: Stored, x: Array) -> list[Tally]:
-    """Partials of one op for its inputs x ([T, ...] where it is timed), counted by slice."""
+def count_partials(module: Module, op: Stored, x: Array, vectors: int | None = None) -> list[Tally]:
+    """Partials of one op for its inputs x ([T, ...] where it is timed), counted by slice.
+
+    With `vectors`, about so many positions are looked at, as many in each sample and step, at least one.
+    """
     assert op.weight is not None
     grid, tallies = op.grid, [Tally() for _ in range(op.grid.slices)]
     for tally, largest in zip(tallies, largest_partials(module, op), strict=True):
         tally.refine(largest)
     weight = module.array(op.weight)
     cells = None if op.cells is None else module.array(op.cells)
-    for t, sample, piece in _pieces(op, x):
+    for t, sample, rows in _pieces(op, x, vectors):
 
         def look(part: int, plane: Array, partials: Array, t: int = t, sample: int = sample) -> Array:
             if isinstance(op, NoisyMvm):
@@ -120,7 +126,7 @@ def count_partials(module: Module, op: Stored, x: Array) -> list[Tally]:
                 tally.add(values)
             return partials
 
-        accumulate(grid, op.input, Ideal(), op.unrolled(piece), weight, cells, op.pedestal, look)
+        accumulate(grid, op.input, Ideal(), rows, weight, cells, op.pedestal, look)
     return tallies
 
 
@@ -133,14 +139,18 @@ class _Calibration:
     trial: int = -1
 
 
-def _pieces(op: Stored, x: Array, vectors: int = 4096) -> Iterator[tuple[int, int, Array]]:
-    """Step, first sample, and the levels of some samples."""
+def _pieces(op: Stored, x: Array, most: int | None) -> Iterator[tuple[int, int, Array]]:
+    """Step, first sample, and the vectors [N, groups, P, K] of some samples, which are driven at some positions."""
     assert op.x is not None
-    steps = x if op.x.type.time is not None else x[None]
-    for t, step in enumerate(np.asarray(steps).astype(np.int64)):
-        each = max(1, vectors // max(1, int(np.prod(step.shape[2:]))))
+    steps = np.asarray(x if op.x.type.time is not None else x[None]).astype(np.int64)
+    for t, step in enumerate(steps):
+        positions = op.unrolled(step[:1]).shape[2] if len(step) else 1
+        keep = positions if most is None else min(positions, max(1, most // max(1, len(steps) * len(step))))
+        each = max(1, _VECTORS // positions)
         for start in range(0, len(step), each):
-            yield t, start, step[start : start + each]
+            # other positions in every part, so that no place of an image is left out
+            chosen = np.sort((np.arange(keep) * positions // keep + start) % positions)
+            yield t, start, op.unrolled(step[start : start + each])[:, :, chosen]
 
 
 def _share_beyond(seen: Sequence[Tally], limits: Sequence[float]) -> float:
