@@ -29,8 +29,10 @@ def _crosssim() -> Any:
     return simulator
 
 
-def crosssim_bitsliced(weights: Array, inputs: Array, rows: int = 128, adc_bits: int = 8) -> Forward:
-    """8-bit weights in four 2-bit balanced slices, 8 one-bit planes, an ADC for each plane and slice.
+def crosssim_bitsliced(weights: Array, inputs: Array, style: str, rows: int = 128, adc_bits: int = 8) -> Forward:
+    """8-bit weights in four 2-bit slices (style OFFSET or BALANCED), 8 one-bit planes, an ADC for each of both.
+
+    BALANCED subtracts the currents of a pair before the converter, which needs as many products as OFFSET.
 
     weights [K, O] and inputs [B, K] in [-1, 1]; rows of one array.
     """
@@ -41,7 +43,7 @@ def crosssim_bitsliced(weights: Array, inputs: Array, rows: int = 128, adc_bits:
     p.core.rows_max = rows
     p.core.style = core.CoreStyle.BITSLICED
     p.core.weight_bits = 8
-    p.core.bit_sliced.style = core.BitSlicedCoreStyle.BALANCED
+    p.core.bit_sliced.style = core.BitSlicedCoreStyle[style]
     p.core.bit_sliced.num_slices = 4
     p.xbar.device.cell_bits = 2
     p.xbar.device.infinite_on_off_ratio = True
