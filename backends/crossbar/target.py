@@ -45,6 +45,7 @@ class CrossbarTarget(Target):
     mapping: Any = option(RecordOf("mapping"), MAPPING, "which rows of a matrix lie in one array")
     device: Any = option(RecordOf("device"), IdealDevice(), "the memory device")
     time: float = option(Real(0), 0.0, "seconds between programming and the reads")
+    compensation: str = option(Enum("none", "global", "column"), "none", "of drift: one factor a matrix, or a column")
     r_wire: float = option(Real(0), 0.0, "ohm of a wire segment between two cells; 0 leaves wires out")
     read_noise: float = option(Real(0), 0.0, "standard deviation of reads, in parts of the highest level")
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
@@ -73,7 +74,8 @@ class CrossbarTarget(Target):
         steps += ["level-spikes", "lower-integer"]
         steps.append(f"map-crossbar{{{mapping}}}")
         if self.device != IdealDevice() or self.r_wire:  # wires need to know how many siemens a level is
-            steps.append(f"program{{device={self.device} seed={self.seed} time={self.time!r}}}")
+            chip = f"device={self.device} seed={self.seed} time={self.time!r} compensation={self.compensation}"
+            steps.append(f"program{{{chip}}}")
         if self.r_wire:
             steps.append(f"solve-parasitics{{r_wire={self.r_wire!r}}}")
         if self.read_noise:

@@ -75,18 +75,7 @@ def test_convolutions(window: dict[str, Any], mapping: Mapping, encoding: Weight
     for adc in (None, Flash(bits=12)):
         more: dict[str, Any] = {} if adc is None else {"adc": adc}
         more.update(mapping=mapping, weights=encoding, array=Array(rows=16, cols=24, parallel_rows=6))
-        module = matrix_module(
-            (6, 7, 6),
-            w,
-            bits=5,
-            act_bits=4,
-            bias=bias,
-            mapping=mapping,
-            weights=encoding,
-            array=array,
-            **window,
-            **more,
-        )
+        module = matrix_module((6, 7, 6), w, bits=5, act_bits=4, bias=bias, **window, **more)
         np.testing.assert_array_equal(by_meaning(module, x), want)
         np.testing.assert_array_equal(on_crossbar(module, x, samples=2), want)
 

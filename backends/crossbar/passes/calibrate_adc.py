@@ -41,7 +41,7 @@ class CalibrateAdc(Pass):
     """
 
     word = "calibrate-adc"
-    range: str = option(Enum("max", "granular", "percentile", "mse"), "max")
+    range: str = option(Enum("max", "granular", "percentile", "mse"), "max", "where the largest code lies")
     percentile: float = option(Real(1e-9, 100), 99.99, "part of the partial sums that are not clipped, in percent")
     samples: int = option(Integer(1), 32, "calibration samples that are looked at")
     vectors: int = option(Integer(1), 8192, "input vectors of each op that are looked at, evenly spaced in each sample")

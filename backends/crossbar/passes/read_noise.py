@@ -22,7 +22,7 @@ class ReadNoise(Pass):
 
     word = "read-noise"
     sigma: float = option(Real(0), 0.0, "standard deviation: of the highest level, or of the cell's conductance")
-    noise: str = option(Enum("constant", "proportional"), "constant")
+    noise: str = option(Enum("constant", "proportional"), "constant", "whether sigma grows with the conductance")
     seed: int = option(Integer(0), 0, "seed of the draws")
 
     def run(self, module: Module, context: PassContext) -> None:

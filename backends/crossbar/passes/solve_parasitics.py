@@ -38,7 +38,7 @@ class SolveParasitics(Pass):
     """
 
     word = "solve-parasitics"
-    method: str = option(Enum("exact", "iterative", "off"), "exact")
+    method: str = option(Enum("exact", "iterative", "off"), "exact", "folded once, or solved for each vector")
     r_wire: float = option(Real(0), 0.0, "ohm of a segment between two cells, in rows and columns, at 20 degrees C")
     r_row: float | None = option(Optional(Real(0)), None, "ohm of a segment of a row; none means r_wire")
     r_col: float | None = option(Optional(Real(0)), None, "ohm of a segment of a column; none means r_wire")
