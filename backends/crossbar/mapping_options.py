@@ -7,12 +7,24 @@ from ranvier.ir.hardware.adc import Adc, Flash, Ideal, Ramp, Sar
 from ranvier.ir.hardware.arrays import Im2col
 
 MAPPING = Im2col()
+AUTO = "auto"
 CONVERTERS: dict[str, type[Flash] | type[Sar] | type[Ramp]] = {"flash": Flash, "sar": Sar, "ramp": Ramp}
 
 
 def converter(kind: str, bits: int | None, who: str) -> Adc:
-    """A converter of unit steps. Raises RanvierError (missing-option) where it has no resolution."""
+    """A converter of unit steps; `auto` is `sar` where it has a resolution and `ideal` where not.
+
+    Raises RanvierError (missing-option, bad-value) where a resolution is missing, or given for an ideal converter.
+    """
+    if kind == AUTO:
+        kind = Ideal.word if bits is None else Sar.word
     if kind == Ideal.word:
+        if bits is not None:
+            raise error(
+                "bad-value",
+                f"`{who}`: adc=ideal has no adc_bits={bits}",
+                help="adc: flash, sar or ramp; or no adc_bits",
+            )
         return Ideal()
     if bits is None:
         raise error(

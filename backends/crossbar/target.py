@@ -38,7 +38,11 @@ class CrossbarTarget(Target):
     weight_bits: int = option(Integer(2, 8), 8, "bits of weights, where the model is not quantized yet")
     act_bits: int = option(Integer(2, 8), 8, "bits of activations, where the model is not quantized yet")
     cell_bits: int = option(Integer(1, 8), 2, "bits of one cell")
-    adc: str = option(Enum("ideal", "flash", "sar", "ramp"), "ideal", "the kind of converter")
+    adc: str = option(
+        Enum("auto", "ideal", "flash", "sar", "ramp"),
+        "auto",
+        "the kind of converter; auto is sar with adc_bits, else ideal",
+    )
     adc_bits: int | None = option(Optional(Integer(1, 32)), None, "resolution of converters; they need it")
     range: str = option(Enum("max", "granular", "percentile", "mse"), "granular", "how converters get their steps")
     weights: Any = option(RecordOf("weights"), Differential(), "how signed levels become cells")
@@ -65,7 +69,7 @@ class CrossbarTarget(Target):
 
     def pipeline(self) -> str:
         """See Target."""
-        converted = self.adc != "ideal"
+        converted = not converter(self.adc, self.adc_bits, self.word).transparent
         options = ["rows", "cols", "mapping", "weights", "cell_bits", "adc", "cols_per_adc"]
         mapping = " ".join(f"{name}={getattr(self, name)}" for name in options)
         mapping += f" adc_bits={self.adc_bits}" if converted else ""

@@ -144,8 +144,9 @@ def rv_plan(module: Module) -> str:
         ("rows=0", ["rows", "from 1 to 65536"]),
         ("cell_bits=8 weight_bits=4", ["cell_bits=8", "from 1 to weight_bits=4"]),
         ("adc=flash", ["adc_bits", "from 1 to 32"]),
+        ("adc=ideal adc_bits=6", ["adc=ideal has no adc_bits=6", "flash, sar or ramp"]),
         ("weights=ofset", ["did you mean `offset`"]),
-        ("adc=pipeline adc_bits=8", ["ideal | flash | sar | ramp"]),
+        ("adc=pipeline adc_bits=8", ["auto | ideal | flash | sar | ramp"]),
         ("range=batch", ["max | granular | percentile | mse"]),
     ],
 )
@@ -154,6 +155,12 @@ def test_impossible_targets(options: str, words: list[str]) -> None:
         rv.compile(network(), target=f"crossbar{{{options}}}", data=digits()[0][:4])
     for word in words:
         assert word in str(why.value)
+
+
+def test_a_resolution_means_a_converter() -> None:
+    exe = rv.compile(network(), target="crossbar{rows=64 adc_bits=6}", data=digits()[0][:32])
+    converters = {str(op.attributes["adc"]).split("(")[0] for op in exe.module.ops if op.name == "xbar.mvm"}
+    assert converters == {"sar"}
 
 
 def test_more_cell_bits_than_the_weight_has() -> None:

@@ -40,7 +40,11 @@ class MapCrossbar(Pass):
     weights: Any = option(RecordOf("weights"), Differential(), "how signed levels become cells")
     cell_bits: int = option(Integer(1, 16), 2, "bits of one cell")
     plane_bits: int = option(Integer(1, 16), 1, "bits that a driver applies at once")
-    adc: str = option(Enum("ideal", "flash", "sar", "ramp"), "ideal", "the kind of converter")
+    adc: str = option(
+        Enum("auto", "ideal", "flash", "sar", "ramp"),
+        "auto",
+        "the kind of converter; auto is sar with adc_bits, else ideal",
+    )
     adc_bits: int | None = option(Optional(Integer(1, 32)), None, "resolution of converters; they need it")
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
     parallel_rows: int | None = option(Optional(Integer(1)), None, "rows read at once; none means all")
