@@ -125,8 +125,8 @@ def page(cells: Sequence[Figures], peer: Sequence[Figures], chosen: Mapping[str,
     lines += [
         "",
         "Spikes are events. SpikingJelly's are binary, ours have a sign and so 2 bits: where the bits say otherwise "
-        "than the events, the sign is what the accuracy is bought with. Above T=8 accuracies on 500 images differ by less "
-        "than a standard error; T=24 was measured for the last comparison only, after T=16 and T=32 were known.",
+        "than the events, the sign is what the accuracy is bought with. Above T=8 accuracies on 500 images differ by "
+        "less than a standard error; T=24 was measured for the last comparison only, after T=16 and T=32 were known.",
     ]
     lines += ["", "## Figures", "", *_table([c for c in cells if c["part"] in ("field", "all")])]
     lines += [
