@@ -20,8 +20,8 @@ pytestmark = [needed]
 PLAIN = "schedule=stepwise signed=true"
 OPTIONS = f"{PLAIN} correct=advanced"
 SIZES = "schedule=stepwise code=multi_threshold(levels=6 signed=true)"
-# The most accurate recipe of SpikingJelly 2.0.0 at T = 4, 16 (local threshold balancing) and 32 (channel p99.9 with half
-# thresholds; balancing has as much, with more spikes) on the same 500 images: percent, and spikes an image
+# The most accurate recipe of SpikingJelly 2.0.0 at T = 4, 16 (local threshold balancing) and 32 (channel p99.9 with
+# half thresholds; balancing has as much, with more spikes) on the same 500 images: percent, and spikes an image
 # (../shared/peers/sj_convert.py jpg ltb240 64 500, and ch99.9%_half).
 PEER = {4: (31.4, 123135), 16: (75.0, 467254), 32: (84.2, 796531)}
 
