@@ -25,5 +25,6 @@ BUILTIN = {
     "place-arrays": "ranvier.passes.hardware.place:PlaceArrays",
     "bit-encode": "ranvier.passes.hardware.bit_encode:BitEncode",
     "bn-adapt": "ranvier.passes.hardware.bn_adapt:BatchNormAdapt",
+    "train-noise-aware": "ranvier.passes.hardware.train_noise:TrainNoiseAware",
     "to-step": "ranvier.passes.time.to_step:ToStep",
 }
