@@ -122,10 +122,8 @@ class FewSpikesTable(Code):
         return None, spikes * (steps * self.values[t])
 
     def after_shift(self, t: int, shift: int, steps: int) -> float | None:
-        """See Code."""
-        if self.values[t] == 0:
-            return None
-        return self.values[min(max(t + shift, 0), steps - 1)] / self.values[t]
+        """See Code; None for a spike that is worth nothing where it is."""
+        return super().after_shift(t, shift, steps) if self.values[t] else None
 
     def apply(self, x: Any) -> Any:
         """What the neuron gives for a constant current x, in units of the scale (numpy, float64)."""

@@ -62,6 +62,13 @@ class Neuron(StatefulOp, name="snn.neuron", results=("spikes", "state", "count")
                 f"fires {self.code} under schedule {self.schedule}",
                 "use layer_sync or early_fire(start=..)",
             )
+        period = self.schedule.period if isinstance(self.schedule, LayerSync) else None
+        if self.code.needs_window and period is not None and isinstance(kind.time, int) and period < kind.time:
+            raise self.fail(
+                "bad-value",
+                f"fires {self.code} of {kind.time} steps under schedule {self.schedule}",
+                "the code needs its whole window: leave period out",
+            )
         if self.code.needs_stepwise and self.windowed:
             raise self.fail("bad-value", f"fires {self.code} under schedule {self.schedule}", "use stepwise")
         if not self.code.integrates:

@@ -74,6 +74,10 @@ def check_code(code: Code, schedule: Schedule, steps: int | None, op: Op | None 
     if window < least:
         help = "give more steps, or the code fewer spikes"
         raise _refused(f"{name} needs {least} steps, not {window}", help, where)
+    period, cycle = getattr(schedule, "period", None) or window, code.cycle(window)
+    if period < window and period % cycle:
+        help = f"use a period of {cycle} steps or a multiple, or schedule=layer_sync"
+        raise _refused(f"a value of {name} takes {cycle} steps, which {schedule} cuts", help, where)
 
 
 def _refused(message: str, help: str, where: str) -> RanvierError:

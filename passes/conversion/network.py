@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.ir.codes import Code
 from ranvier.ir.core import Builder, Module, Op, Value
+from ranvier.ir.diagnostics import error
 from ranvier.ir.elements import Affine, Elem, as_exact
 from ranvier.ir.facts import Converted, Trial
 from ranvier.ir.locations import derive, describe
@@ -156,7 +157,14 @@ class Converter:
         if code == "direct" or not arg.type.elem.is_float:
             return arg
         size, signed = self.inputs[min(index, len(self.inputs) - 1)]
-        code = code.with_sign(signed or code.signed)
+        try:
+            code = code.with_sign(signed or code.signed)
+        except ValueError:
+            raise error(
+                "bad-value",
+                f"`convert-snn`: input %{arg.name} has negative values, and {code.word} has no negative spikes",
+                help="use input=direct, or a code with a signed form, such as rate, phase or fs",
+            ) from None
         element = Elem(code.element().storage, Affine(float(np.float32(size))))
         spikes = self.b(
             Encode, arg, code=code, steps=self.steps, elem=element, key=arg.name, seed=self.options.seed,

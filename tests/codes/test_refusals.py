@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.ir.codes import AverageSpike, EarlyFire, FewSpikes, FirstSpike, Rate, Stepwise
+from ranvier.ir.codes import AverageSpike, EarlyFire, FewSpikes, FirstSpike, LayerSync, Rate, Stepwise
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.fields import RecordOf
 from ranvier.ir.text.values import parse_value
@@ -69,6 +69,17 @@ def test_options_beyond_their_limits(text: str, message: str) -> None:
         ("code=diff", "`convert-snn`: diff needs its input step by step", "use schedule=stepwise"),
         ("code=diff schedule=early_fire(start=2)", "`convert-snn`: diff needs its input step by step", "stepwise"),
         ("code=ttas(spikes=5) steps=4", "`convert-snn`: ttas needs 5 steps, not 4", "fewer spikes"),
+        (
+            "code=fs(K=6) schedule=layer_sync(period=3)",
+            "`convert-snn`: a value of fs takes 6 steps, which layer_sync(period=3) cuts",
+            "a period of 6 steps",
+        ),
+        (
+            "code=phase(period=8) steps=16 schedule=layer_sync(period=5)",
+            "`convert-snn`: a value of phase takes 8 steps, which layer_sync(period=5) cuts",
+            "a period of 8 steps",
+        ),
+        ("input=ttfs", "`convert-snn`: input %x has negative values, and ttfs has no negative spikes", "input=direct"),
         ("code=burst signed=true", "`convert-snn`: burst has no signed form", ""),
         ("code=ttfs signed=true", "`convert-snn`: ttfs has no signed form", ""),
     ],
@@ -98,6 +109,7 @@ def test_a_leaky_activation_needs_a_code_with_signs(code: str) -> None:
         (lambda: encoder(FewSpikes(K=4), 5), "has spikes of fs(K=4) over 5 steps"),
         (lambda: neuron(FewSpikes(K=4), 5, 1.0, 0.0), "has spikes of fs(K=4) over 5 steps"),
         (lambda: neuron(FirstSpike(), 4, 1.0, 0.0, Stepwise()), "fires ttfs under schedule stepwise"),
+        (lambda: neuron(FewSpikes(K=4), 4, 1.0, 0.0, LayerSync(2)), "of 4 steps under schedule layer_sync(period=2)"),
         (lambda: encoder(AverageSpike(spikes=5), 4), "has spikes of ttas over 4 steps"),
         (lambda: encoder(Rate(), 0), "steps"),
     ],

@@ -247,3 +247,10 @@ def test_values_are_not_encoded_in_it():
     b = Builder(module.new_graph("main"))
     with pytest.raises(RanvierError, match="only neurons fire"):
         b(Encode, b.graph.argument("x", tensor("N", 3)), code=relu(2, 1.0), steps=2)
+
+
+def test_a_shift_out_of_the_window_costs_the_whole_spike() -> None:
+    """As `snn.noise` has it; within the window a spike is worth what its new step says."""
+    code = FewSpikesTable("silu", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (2.0, 0.0, 0.5))
+    assert [code.after_shift(0, shift, 3) for shift in (-1, 0, 1, 2, 3)] == [0.0, 1.0, 0.0, 0.25, 0.0]
+    assert code.after_shift(1, 1, 3) is None, "it was worth nothing"
