@@ -15,6 +15,7 @@ import numpy as np
 
 from ranvier.ir.codes import Code
 from ranvier.ir.core import Builder, Module, Op, Value
+from ranvier.ir.facts import Compensated
 from ranvier.ir.ops.arith import Add, Maximum, Minimum, Mul, Sub
 from ranvier.ir.ops.code_value import CodeValue
 from ranvier.ir.ops.core import Delay
@@ -91,7 +92,7 @@ class _Twin:
         rule = rules.get(type(op))
         made = rule(op) if rule is not None else None
         if made is not None:
-            self.map[op.results[0]] = made
+            self.map[op.results[0]] = self._without_loss(op, made)
         elif op.name == "snn.noise":  # a quantized network has no spikes to lose
             self.map[op.results[0]] = self._get(op.arguments[0])
         elif isinstance(op, PureOp) and any(isinstance(v.type, SpikesType) for v in op.arguments):
@@ -103,6 +104,16 @@ class _Twin:
             self.map.update(zip(op.results, out if isinstance(out, tuple) else (out,), strict=True))
         elif not isinstance(op, Delay):  # what asks for a delay's result finds that it has none
             raise NoTwin(f"{op.name} %{op.results[0].name} has no value without time")
+
+    def _without_loss(self, op: Op, made: Value) -> Value:
+        """What spikes are worth where none is lost: `compensate-deletion` let them be worth more."""
+        for fact in op.facts:
+            kind = op.results[0].type
+            if isinstance(fact, Compensated) and isinstance(kind, SpikesType):
+                kept = kind.code.after_deletion(fact.deletion)
+                factor = self.b.constant(np.float32(1 if kept is None else kept), f"{op.results[0].name}.kept")
+                made = self.b(Mul, made, factor, name=f"{op.results[0].name}.without_loss")
+        return made
 
     def _same(self, op: Op) -> Value:
         return self._get(op.arguments[0])

@@ -134,3 +134,12 @@ def test_evaluations_hold_spikes_against_the_quantized_network() -> None:
     source = rv.compile(ann).evaluate(X, labels)
     assert source.baseline_accuracy is None
     assert "equal capacity" not in str(source)
+
+
+@pytest.mark.parametrize("options", ["steps=8", "steps=8 input=rate", "code=ttfs(tau=2) steps=8"])
+def test_the_twin_loses_no_spikes_and_makes_up_for_none(options: str) -> None:
+    ann = residual(dyadic=True)
+    plain = rv.opt(ann, f"convert-snn{{threshold=max {options}}}", data=X)
+    noisy = rv.opt(plain, "noise{deletion=0.6}, compensate-deletion{p=0.6}")
+    want, found = (outputs(value_domain(m), X) for m in (plain, noisy))
+    assert np.mean(np.abs(found - want) > 1e-4 * np.abs(want).max()) < 0.05, "0.4 is not dyadic: a few ties may flip"
