@@ -18,6 +18,7 @@ from ranvier.ir.facts import is_trial
 from ranvier.ir.interfaces import Array, batches
 from ranvier.ir.latency import latency
 from ranvier.samples import check_data, check_labels, class_count
+from ranvier.seeds import seeds_of
 from ranvier.work import (
     AC_PJ,
     ENERGY_MODEL,
@@ -52,6 +53,9 @@ class Layer:
 @dataclass(frozen=True)
 class Evaluation:
     """Figures of an executable on some samples. What does not apply is None.
+
+    With several trials `accuracy` is their mean, `accuracy_std` their standard deviation, `accuracies` each of them.
+    `seeds` says which draws are made anew in each trial, and which were made once, such as those of a chip's cells.
 
     Spikes are events (a spike of level k is one event of `bits_per_spike` bits); `accumulates` counts it k times, once
     for each target, as often as the code says that it is a unit. `agreement` is the part of samples with the source
@@ -90,6 +94,8 @@ class Evaluation:
     energy_model: str = ENERGY_MODEL
     cost: Cost | None = None
     cost_missing: str = ""
+    accuracies: tuple[float, ...] = ()
+    seeds: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
@@ -103,6 +109,8 @@ class Evaluation:
         rows = [
             ("samples", str(self.samples)),
             ("accuracy", _percent(self.accuracy) + (spread if self.accuracy is not None else "")),
+            ("  of each trial", " ".join(f"{a:.2%}" for a in self.accuracies) if self.trials > 1 else ""),
+            ("random draws", "; ".join(self.seeds)),
             ("accuracy of the source model", _percent(self.source_accuracy)),
             ("agreement with the source model (top-1)", _percent(self.agreement)),
             ("timesteps", _count(self.timesteps)),
@@ -184,7 +192,7 @@ def evaluate(
         runs,
         find_baseline(executable, inputs, known, source_outputs, runs[0].outputs[0]),
         accuracy=float(np.mean(scored)) if scored else None,
-        accuracy_std=float(np.std(scored)) if len(scored) > 1 else None,
+        accuracies=tuple(scored),
         source_accuracy=accuracy_of(source_outputs, known),
         agreement=float(np.mean(agreed)) if agreed else None,
     )
@@ -206,7 +214,7 @@ def _figures(
     baseline: Baseline,
     *,
     accuracy: float | None,
-    accuracy_std: float | None,
+    accuracies: tuple[float, ...],
     source_accuracy: float | None,
     agreement: float | None,
 ) -> Evaluation:
@@ -229,7 +237,9 @@ def _figures(
         samples=count,
         trials=len(runs),
         accuracy=accuracy,
-        accuracy_std=accuracy_std,
+        accuracy_std=float(np.std(accuracies)) if len(accuracies) > 1 else None,
+        accuracies=accuracies,
+        seeds=seeds_of(module, len(runs)),
         source_accuracy=source_accuracy,
         agreement=agreement,
         timesteps=steps,

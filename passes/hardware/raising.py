@@ -121,7 +121,8 @@ class _Raising:
         if quant.axis is not None or quant.zero != 0 or not 2 <= element.bits <= MOST_BITS:
             raise self.refuse(op, f"gives {element}: only 2 to {MOST_BITS} bits of one scale and zero=0 are trained")
         signed = element.range[0] < 0
-        scale = self.b.constant(np.float32(quant.scale), f"{op.result.name}.scale")
+        assert not isinstance(quant.scale, tuple)
+        scale = self.b.constant(np.float32(float(quant.scale)), f"{op.result.name}.scale")
         narrow = signed and element.levels[0] > element.range[0]
         made: Value = self.b(
             FakeQuant, x, scale, bits=element.bits, signed=signed, narrow=narrow, rounding=quant.rounding,
