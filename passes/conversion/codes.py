@@ -38,6 +38,7 @@ def layer_code(options: ConvertSnn, op: Op, shape: Shape) -> Code:
             check_readout(options.readout, given, options.schedule, options.window)
         if isinstance(options.correct, TwoStage):
             check_neuron(options.correct, op, given)
+    where = where or (describe(op.location) if shape.below is not None else "")
     if shape.below is not None and not np.all(shape.below == 1) and not code.takes_slopes:
         help = "use a code whose negative spikes do not correct positive ones, such as rate"
         raise _refused(f"{code.word} has no form with a slope below zero", help, where)
@@ -48,7 +49,9 @@ def layer_code(options: ConvertSnn, op: Op, shape: Shape) -> Code:
     try:
         return code.with_sign(signed)
     except ValueError as why:
-        raise _refused(str(why), "", where) from None
+        needs = "leave signed out, or use" if shape.below is None else f"%{op.result.name} has negative values: use"
+        help = f"{needs} a code with negative spikes, such as rate, phase or fs"
+        raise _refused(str(why), help, where) from None
 
 
 def check_code(code: Code, schedule: Schedule, steps: int | None, op: Op | None = None) -> None:

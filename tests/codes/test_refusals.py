@@ -11,6 +11,7 @@ import ranvier as rv
 from ranvier.ir.codes import AverageSpike, EarlyFire, FewSpikes, FirstSpike, LayerSync, Rate, Stepwise
 from ranvier.ir.diagnostics import RanvierError
 from ranvier.ir.fields import RecordOf
+from ranvier.ir.locations import describe
 from ranvier.ir.text.values import parse_value
 from tests.codes.helpers import encoder, neuron
 from tests.conversion.helpers import convert
@@ -80,7 +81,7 @@ def test_options_beyond_their_limits(text: str, message: str) -> None:
             "a period of 8 steps",
         ),
         ("input=ttfs", "`convert-snn`: input %x has negative values, and ttfs has no negative spikes", "input=direct"),
-        ("code=burst signed=true", "`convert-snn`: burst has no signed form", ""),
+        ("code=burst signed=true", "`convert-snn`: burst has no signed form", "leave signed out"),
         ("code=ttfs signed=true", "`convert-snn`: ttfs has no signed form", ""),
     ],
 )
@@ -99,8 +100,12 @@ def test_a_leaky_activation_needs_a_code_with_signs(code: str) -> None:
     from ranvier.ir.ops.activations import LeakyRelu
 
     ann = net.done(net.linear(net(LeakyRelu, net.linear(net.inputs[0], 5), slope=0.1), 3))
-    with pytest.raises(RanvierError, match=f"{code} has no signed form"):
+    with pytest.raises(RanvierError, match=f"{code} has no signed form") as info:
         convert(ann, X, code=code)
+    (found,) = info.value.diagnostics
+    (leaky,) = (op for op in ann.main.ops if isinstance(op, LeakyRelu))
+    assert found.where == describe(leaky.location)
+    assert f"%{leaky.result.name} has negative values" in (found.help or "")
 
 
 @pytest.mark.parametrize(
