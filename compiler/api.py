@@ -11,7 +11,7 @@ from ranvier.executable import Executable
 from ranvier.frontends import find_frontend
 from ranvier.ir.core import Module
 from ranvier.ir.diagnostics import RanvierError, error, suggest
-from ranvier.ir.interfaces import Array, Optimizer, RunResult, Runtime, Target, check_support
+from ranvier.ir.interfaces import Array, Optimizer, RunResult, Runtime, Target, check_support, unsupported
 from ranvier.ir.resources import Resource
 from ranvier.ir.text.parser import parse_module
 from ranvier.manager import PassManager, Progress, no_progress
@@ -86,7 +86,7 @@ def compile_for(
     """
     chosen = as_target(target)
     pipeline = as_pipeline(passes) + parse_pipeline(chosen.pipeline(), f"<passes of {chosen.word}>")
-    runtime = chosen.runtime() if chosen.trains else RunsHere(chosen.runtime())
+    runtime = chosen.runtime() if chosen.trains else RunsHere(chosen)
     trace = _traced(model, pipeline, runtime, data, labels, example, data_description, progress)
     final = trace.stages[-1].module
     assert final is not None
@@ -229,11 +229,16 @@ class LazyRuntime:
 
 
 class RunsHere(LazyRuntime):
-    """What passes get while a model is compiled for a target: `run` is the target's, `grad` and `train` PyTorch's."""
+    """What passes get while a model is compiled for a target: `run` is the target's, `grad` and `train` PyTorch's.
 
-    def __init__(self, here: Runtime):
+    What the target's host runs, too, runs there.
+    """
+
+    def __init__(self, target: Target):
         super().__init__("torch")
-        self.here = here
+        self.here = target.runtime()
+        self.host = find_target(target.host)() if target.host else None
+        self._on_host = self.host.runtime() if self.host else self.here
 
     def run(
         self,
@@ -246,4 +251,7 @@ class RunsHere(LazyRuntime):
         batch: int | None = None,
     ) -> RunResult:
         """See ranvier.ir.interfaces.Runtime."""
-        return self.here.run(module, inputs, taps, sample_ids=sample_ids, trial=trial, batch=batch)
+        runtime = self.here
+        if self.host is not None and not unsupported(module, self.host.support(), self.host.word):
+            runtime = self._on_host
+        return runtime.run(module, inputs, taps, sample_ids=sample_ids, trial=trial, batch=batch)

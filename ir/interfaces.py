@@ -235,6 +235,8 @@ class Target(Record):
     family = "target"
     trains: ClassVar[bool] = False
     """Whether the runtime gives gradients and trains; for passes of other targets PyTorch's does."""
+    host: ClassVar[str] = ""
+    """The target on which passes run modules that hold no op of this target's own yet; "" for this one."""
 
     def pipeline(self) -> str:
         """The passes that the target needs, as pipeline text built from its options."""

@@ -205,4 +205,6 @@ def readable(quantity: Quantity | None) -> str:
 
 
 def _four(value: Any, unit: str) -> str:
+    if 1e4 <= abs(value) < 1e9:  # no exponent where digits are as short
+        return f"{float(f'{value:.4g}'):,.0f} {unit}".strip()
     return f"{value:.4g} {unit}".strip()

@@ -33,6 +33,7 @@ class CrossbarTarget(Target):
     """
 
     word = "crossbar"
+    host = "torch"
     rows: int = option(Integer(1, 1 << 16), 128, "rows of an array")
     cols: int = option(Integer(1, 1 << 16), 128, "columns of an array")
     weight_bits: int = option(Integer(2, 8), 8, "bits of weights, where the model is not quantized yet")

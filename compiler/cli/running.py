@@ -93,17 +93,18 @@ def show_results(results: Sequence[BuildResult]) -> None:
         name for name, (key, _) in FIGURES.items() if any(_figure(r.evaluation, key) is not None for r in results)
     ]
     hardware = [name for name in HARDWARE if any(_hardware(r.evaluation, name) for r in results)]
+    named = all(r.target in r.name for r in results)  # the names of builds say their targets already
     rows = [
         (
             r.name,
-            r.target,
+            *(() if named else (r.target,)),
             *(_cell(r.evaluation, name) for name in headings),
             *(_hardware(r.evaluation, name) for name in hardware),
         )
         for r in results
     ]
     right = [*headings, *hardware]
-    table(("build", "target", *right), rows, right=right, whole=("build",))
+    table(("build", *(() if named else ("target",)), *right), rows, right=right, whole=("build",))
 
 
 def _hardware(evaluation: Evaluation | None, heading: str) -> str:
