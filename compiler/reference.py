@@ -8,14 +8,15 @@ from typing import Any
 
 from ranvier.batching import run_in_batches
 from ranvier.ir.core import Module
-from ranvier.ir.diagnostics import error
-from ranvier.ir.interfaces import Array, Optimizer, RunResult, Support, Target
+from ranvier.ir.interfaces import Array, RunOnly, RunResult, Support, Target
 from ranvier.ir.interpret import evaluate
 from ranvier.ir.text.printer import print_module
 
 
-class MeaningRuntime:
+class MeaningRuntime(RunOnly):
     """A Runtime that evaluates meanings. It has no gradients and says so."""
+
+    word = "meaning"
 
     def run(
         self,
@@ -34,24 +35,6 @@ class MeaningRuntime:
             return RunResult(tuple(outputs), tapped)
 
         return run_in_batches(once, module, inputs, taps, sample_ids, batch)
-
-    def grad(self, module: Module, wrt: Sequence[str], inputs: Sequence[Any]) -> dict[str, Array]:
-        """Refused by name."""
-        raise error("unsupported", "the target `meaning` computes no gradients", help="use the target `torch`")
-
-    def train(
-        self,
-        module: Module,
-        wrt: Sequence[str],
-        optimizer: Optimizer,
-        data: Sequence[Any],
-        seed: int,
-        *,
-        epochs: int = 1,
-        batch: int = 64,
-    ) -> Module:
-        """Refused by name."""
-        raise error("unsupported", "the target `meaning` does not train", help="use the target `torch`")
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,31 @@ class Runtime(Protocol):
         ...
 
 
+class RunOnly:
+    """Base of runtimes without gradients: a backend implements `run`, and the rest is refused by name."""
+
+    word: ClassVar[str] = ""
+    """The target's word."""
+
+    def grad(self, module: Module, wrt: Sequence[str], inputs: Sequence[Any]) -> dict[str, Array]:
+        """See Runtime. Raises RanvierError (unsupported)."""
+        raise error("unsupported", f"the target `{self.word}` computes no gradients", help="use the target `torch`")
+
+    def train(
+        self,
+        module: Module,
+        wrt: Sequence[str],
+        optimizer: Optimizer,
+        data: Sequence[Any],
+        seed: int,
+        *,
+        epochs: int = 1,
+        batch: int = 64,
+    ) -> Module:
+        """See Runtime. Raises RanvierError (unsupported)."""
+        raise error("unsupported", f"the target `{self.word}` does not train", help="use the target `torch`")
+
+
 # -- passes ------------------------------------------------------------------------------------------------------------
 @dataclass
 class PassContext:

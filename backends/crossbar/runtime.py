@@ -10,16 +10,17 @@ import numpy as np
 
 from ranvier.backends.crossbar.program import SAMPLES, CrossbarProgram
 from ranvier.ir.core import Module
-from ranvier.ir.diagnostics import error
-from ranvier.ir.interfaces import Optimizer, RunResult
+from ranvier.ir.interfaces import RunOnly, RunResult
 
 Array = np.ndarray[Any, Any]
 # Lowered modules that are kept: passes run the same few modules again and again.
 KEPT = 8
 
 
-class CrossbarRuntime:
+class CrossbarRuntime(RunOnly):
     """Implements `run` of `ranvier.ir.interfaces.Runtime`."""
+
+    word = "crossbar"
 
     def __init__(self) -> None:
         self._programs: OrderedDict[int, CrossbarProgram] = OrderedDict()
@@ -48,21 +49,3 @@ class CrossbarRuntime:
             if len(self._programs) > KEPT:
                 self._programs.popitem(last=False)
         return program
-
-    def grad(self, module: Module, wrt: Sequence[str], inputs: Sequence[Any]) -> dict[str, Array]:
-        """Refused by name."""
-        raise error("unsupported", "the target `crossbar` computes no gradients", help="use the target `torch`")
-
-    def train(
-        self,
-        module: Module,
-        wrt: Sequence[str],
-        optimizer: Optimizer,
-        data: Sequence[Any],
-        seed: int,
-        *,
-        epochs: int = 1,
-        batch: int = 64,
-    ) -> Module:
-        """Refused by name."""
-        raise error("unsupported", "the target `crossbar` does not train", help="use the target `torch`")
