@@ -325,10 +325,10 @@ class CmoHfox(Device):
 
     word = "cmo_hfox"
     source = "fit of aihwkit, inference/noise/reram_cmo.py (ReRamCMO), after Falcone et al.; 1/f noise is left out"
-    accept: str = option(Enum("2%", "0.2%"), "2%", "how near to the target programming must come")
+    accept: str = option(Enum("within_2", "within_0_2"), "within_2", "percent of the target that programming accepts")
     fits: ClassVar[dict[str, tuple[float, ...]]] = {
-        "2%": (0.0112185391, 0.01129027418),
-        "0.2%": (0.00081107, 0.00106879),
+        "within_2": (0.0112185391, 0.01129027418),
+        "within_0_2": (0.00081107, 0.00106879),
     }
 
     @property

@@ -147,8 +147,7 @@ def test_a_fault_leaves_a_folder_and_its_command(tmp_path, monkeypatch, how, say
     # what the command does
     words = shlex.split(command)
     again = {words[i].lstrip("-"): words[i + 1] for i in range(3, len(words), 2)}
-    data = np.load(again["data"])
-    with pytest.raises(InternalError) as repeated:
+    with np.load(again["data"]) as data, pytest.raises(InternalError) as repeated:
         run_passes(words[2], read_pipeline(again["passes"]), data=data["x"], labels=data["y"], runtime=MEANING)
     assert says in str(repeated.value)
 

@@ -53,8 +53,8 @@ def close(module, path, x):
 def test_digits():
     path = ROOT / "examples/digits.onnx"
     module = OnnxFrontend().load(path)
-    archive = np.load(ROOT / "examples/digits.npz")
-    x, labels = archive["x"][-450:], archive["y"][-450:]
+    with np.load(ROOT / "examples/digits.npz") as archive:
+        x, labels = archive["x"][-450:], archive["y"][-450:]
     assert (close(module, path, x).argmax(1) == labels).mean() > 0.97
     counted = Counter(ops(module))
     assert counted["nn.conv"] == 6

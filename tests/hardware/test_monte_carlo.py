@@ -50,7 +50,9 @@ passes    fold-batchnorm, canonicalize
 target    crossbar{device=rram time=1.0 weight_bits=4 act_bits=4 seed=$seed}
 """
     found = build_recipe(parse_recipe(text, folder=EXAMPLES))
-    outputs = [np.asarray(r.executable(np.load(EXAMPLES / "digits.npz")["x"][TRAIN : TRAIN + 8])) for r in found]
+    with np.load(EXAMPLES / "digits.npz") as data:
+        images = data["x"][TRAIN : TRAIN + 8]
+    outputs = [np.asarray(r.executable(images)) for r in found]
     assert not np.array_equal(outputs[0], outputs[1])
     np.testing.assert_array_equal(outputs[0], outputs[2])
     matrices = sum(op.name == "xbar.mvm" for op in found[0].executable.module.main.ops)

@@ -39,7 +39,8 @@ def digit_split() -> Split:
 @cache
 def mnist() -> Split:
     """MNIST images [n, 1, 28, 28] in 0..1 and their classes, 10,000 each. Raises Missing."""
-    train = np.load(shared("mnist/train10000.npz"))
+    with np.load(shared("mnist/train10000.npz")) as archive:
+        train = {name: archive[name] for name in ("x", "y")}
     raw = [gzip.decompress(shared(f"mnist/t10k-{n}-ubyte.gz").read_bytes()) for n in ("images-idx3", "labels-idx1")]
     images = np.frombuffer(raw[0], np.uint8, offset=16).reshape(-1, 28, 28)
     labels = np.frombuffer(raw[1], np.uint8, offset=8).astype(np.int64)

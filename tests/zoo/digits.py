@@ -18,8 +18,8 @@ TRAIN = 1347
 @cache
 def digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Images [1797, 1, 8, 8] and labels; the last 450 are for evaluation."""
-    found = np.load(EXAMPLES / "digits.npz")
-    return found["x"], found["y"]
+    with np.load(EXAMPLES / "digits.npz") as found:
+        return found["x"], found["y"]
 
 
 @cache
