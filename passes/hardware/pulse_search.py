@@ -60,7 +60,11 @@ class Search:
         plain = raised(self.module, self.by)
         self.layers = plain.layers
         names = [layer.y.name for layer in self.layers]
-        taps = self.runtime.run(plain.module.verify().freeze(), self.data, names, batch=self.batch).taps
+        module = plain.module.verify().freeze()
+        taps = self.runtime.run(
+            module, self.data, [*names, *(layer.x.name for layer in self.layers)], batch=self.batch
+        ).taps
+        self.rounding = [_rounding(module, layer, taps[layer.x.name]) for layer in self.layers]
         self.rms = [float(np.sqrt(np.mean(np.square(np.asarray(taps[n], np.float64))))) for n in names]
         self.noise = [self.sigma * r for r in self.rms]
         self.costs = np.asarray([layer.vectors for layer in self.layers], np.int64)
@@ -150,8 +154,10 @@ class Search:
     def gradient(self, candidates: Sequence[int], gamma: float, epochs: int, lr: float) -> tuple[int, ...]:
         """Pulses of the largest logit of each layer, trained with cross-entropy + gamma * mean expected pulses.
 
-        The variance of a layer is s^2 sum_k a_k / p_k with a = softmax of its logits; weights stay as they are.
+        The variance of a layer is sum_k a_k (s^2 / p_k + r^2 / p_k^2) with a = softmax of its logits, r the noise of
+        rounding its inputs to one pulse, 0 where every level is a whole number of pulses; weights stay as they are.
         """
+        p = np.asarray(candidates, np.float64)
         logits: list[str] = []
         mixtures: list[Value] = []
 
@@ -160,7 +166,8 @@ class Search:
             logits.append(str(held.resource))
             mixture = b(Softmax, held)
             mixtures.append(mixture)
-            parts = b.constant((self.noise[i] ** 2 / np.asarray(candidates)).astype(np.float32), f"variances{i}")
+            rounded = np.where(p % self.layers[i].most == 0, 0.0, (self.rounding[i] / p) ** 2)
+            parts = b.constant((self.noise[i] ** 2 / p + rounded).astype(np.float32), f"variances{i}")
             made: Value = b(Sqrt, b(Sum, b(Mul, mixture, parts)))
             return made
 
@@ -186,6 +193,18 @@ class Search:
         """p_l proportional to sqrt(k_l s_l^2 / c_l), in integers, of at most `total` pulses a sample in all."""
         uniform = max(1.0, total / float(self.costs.sum()))
         return allocate(self.sensitivities(uniform), self.costs, total, least, most)
+
+
+def _rounding(module: Module, layer: Layer, x: Array) -> float:
+    """Standard deviation of a layer's result from rounding its inputs to one pulse: errors of inputs that are not zero
+    taken as even and independent, (scale * most)^2 / 12 each."""
+    assert layer.y.op is not None
+    weight = layer.y.op.operands[1]
+    assert weight is not None
+    w = np.asarray(module.array(weight), np.float64)
+    share = float((np.asarray(x) != 0).mean())
+    square = float((w * w).sum() / len(w)) * share * (layer.scale * layer.most) ** 2 / 12
+    return math.sqrt(square)
 
 
 def allocate(worth: Array, costs: Array, total: int, least: int, most: int) -> tuple[int, ...]:
