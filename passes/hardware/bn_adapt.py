@@ -39,7 +39,7 @@ class BatchNormAdapt(Pass):
     where the arrays are ideal and nothing is noisy. Weights stay.
     With y' = a y + b in each channel, the outputs are those of the clean network whatever a > 0 and b are; zero-mean
     noise of variance s^2 stays, with the signal-to-noise ratio it had.
-    Source: re-estimation as in work on batch norm against the non-idealities of crossbars; the algebra is this page's.
+    Re-estimation of batch norms against non-idealities of crossbars is from the literature; no code of it is known.
     """
 
     word = "bn-adapt"
