@@ -118,7 +118,8 @@ class Resource:
     def inline(self) -> bool:
         """Whether the text form holds the numbers themselves."""
         there = self._array is not None or self._load is not None
-        return self.splat is None and self.size <= INLINE and there and self.origin is None
+        small = self.splat is None and self.size <= INLINE and there and self.origin is None
+        return small and not _other_nans(self.array)
 
     def same(self, other: Resource) -> bool:
         """Equal in type and content; the same origin counts as the same content."""
@@ -172,6 +173,14 @@ class Resource:
                 raise error("bad-value", f"${self.name}: {self.type.elem.storage} holds {low} to {high}")
         array.flags.writeable = False
         return array
+
+
+def _other_nans(array: np.ndarray[Any, Any]) -> bool:
+    """Whether there are nans with a sign or a payload, which `nan` in a text would not give back."""
+    if array.dtype.kind not in "fV" or not (odd := np.isnan(array)).any():
+        return False
+    usual = np.asarray(math.nan, array.dtype).tobytes()
+    return any(x.tobytes() != usual for x in array[odd])
 
 
 def _number(value: Any, kind: TensorType) -> int | float | bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ranvier.ir.core import Module
+from ranvier.ir.core import Builder, Module
 from ranvier.ir.text.parser import parse_module
 from ranvier.ir.text.printer import print_module
 from tests.compare import assert_same
@@ -72,3 +73,14 @@ def test_clones(module: Module) -> None:
         graph.terminator.set(roles=("loss",) * len(graph.outputs))
     copy.add(module.resource(next(iter(module.resources))), "more")
     assert str(module.verify()) == text
+
+
+def test_a_nan_with_a_sign_or_a_payload_is_kept() -> None:
+    usual, odd = np.asarray([1, np.nan], np.float32), np.asarray([0x3F800000, 0xFFC00001], np.uint32).view(np.float32)
+    module = Module("nans")
+    build = Builder(module.new_graph("main"))
+    first, second = build.constant(usual, "usual"), build.constant(odd, "odd")
+    build.returns(first, second)
+    module.verify()
+    assert [resource.inline for resource in module.resources.values()] == [True, False]
+    check(module)
