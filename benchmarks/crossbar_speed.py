@@ -36,7 +36,6 @@ from ranvier.ir.ops.xbar import Mvm, product_elem
 from ranvier.ir.types import TensorType
 
 RESULTS = Path(__file__).parent / "results" / "crossbar_speed.md"
-PEERS = "<!-- peers -->"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SIZE, BATCH, ROUNDS, WARM = 512, 256, 5, 1
 
@@ -164,7 +163,7 @@ def resnet20(count: int = 100) -> str:
 
 
 def page(found: list[tuple[str, float, float, float, str]], network: str) -> str:
-    """The results as a page; what stands behind the mark for peers is kept."""
+    """The results as a page."""
     lines = [
         "# Speed of the crossbar executor",
         "",
@@ -179,10 +178,10 @@ def page(found: list[tuple[str, float, float, float, str]], network: str) -> str
         "",
         f"ResNet-20, 8-bit bit-serial, 8-bit converters on every partial (wanted: 60 s at most): {network}",
         "",
-        PEERS,
+        "Other emulators on the same layers: [crossbar_peers](crossbar_peers.md).",
+        "",
     ]
-    kept = RESULTS.read_text().split(PEERS, 1)[1] if RESULTS.exists() and PEERS in RESULTS.read_text() else "\n"
-    return "\n".join(lines) + kept
+    return "\n".join(lines)
 
 
 def pinned() -> None:
