@@ -58,7 +58,9 @@ class Evaluation:
     `seeds` says which draws are made anew in each trial, and which were made once, such as those of a chip's cells.
 
     Spikes are events (a spike of level k is one event of `bits_per_spike` bits); `accumulates` counts it k times, once
-    for each target, as often as the code says that it is a unit. `agreement` is the part of samples with the source
+    for each target, as often as the code says that it is a unit. `macs_before_spikes` are those of the
+    `multiply_accumulates` in layers that no spike comes before, `macs_behind_spikes` those of layers whose real-valued
+    input is computed from spikes: at every step, where it changes. `agreement` is the part of samples with the source
     model's top class. Op energies are in pJ.
 
     The baseline is the same network without spikes: each activation rounded to as many levels as its code has values
@@ -80,6 +82,8 @@ class Evaluation:
     bits_per_spike: float | None
     accumulates: float
     multiply_accumulates: float
+    macs_before_spikes: float
+    macs_behind_spikes: float
     op_energy_pj: float
     source_macs: float
     source_op_energy_pj: float
@@ -126,11 +130,14 @@ class Evaluation:
             ("quantized network of equal capacity", self.baseline_missing and f"none: {self.baseline_missing}"),
             ("accumulates per sample (by spikes)", f"{self.accumulates:,.0f}" if spiking else ""),
             ("multiply-accumulates per sample (real-valued layers)", f"{self.multiply_accumulates:,.0f}"),
+            ("  before any spike (direct-coded)", f"{self.macs_before_spikes:,.0f}" if spiking else ""),
+            ("  behind spikes", f"{self.macs_behind_spikes:,.0f}" if spiking else ""),
             ("op energy per sample", _energy(self.op_energy_pj)),
             (
-                "  of real-valued layers (the first, direct-coded one)",
-                _energy(self.multiply_accumulates * MAC_PJ) if spiking else "",
+                "  of real-valued layers before any spike (direct-coded)",
+                _energy(self.macs_before_spikes * MAC_PJ) if spiking else "",
             ),
+            ("  of real-valued layers behind spikes", _energy(self.macs_behind_spikes * MAC_PJ) if spiking else ""),
             ("  of layers driven by spikes", _energy(self.accumulates * AC_PJ) if spiking else ""),
             ("op energy of the source model", _energy(self.source_op_energy_pj) if spiking else ""),
             *(self.cost.figures() if self.cost is not None else ()),
@@ -250,6 +257,8 @@ def _figures(
         bits_per_spike=bits / total if total else None,
         accumulates=done.accumulates,
         multiply_accumulates=done.multiply_accumulates,
+        macs_before_spikes=done.before_spikes,
+        macs_behind_spikes=done.behind_spikes,
         op_energy_pj=done.op_energy_pj,
         source_macs=source.multiply_accumulates,
         source_op_energy_pj=source.op_energy_pj,

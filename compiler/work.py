@@ -8,7 +8,7 @@ arithmetic alone would take; `NOT_MODELLED` says what is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +36,17 @@ NOT_MODELLED = (
 
 # Ops through which a spike reaches a linear op unchanged or scaled: they move, add or average values.
 _MOVES = ("reshape", "transpose", "concat", "slice", "pad", "broadcast", "gather", "cast", "delay")
-_SUMS = ("avg_pool", "max_pool", "mean", "sum", "add", "sub", "neg")
+_SUMS = ("avg_pool", "max_pool", "mean", "sum", "cumsum", "add", "sub", "neg", "resize")
 _DOORS = ("snn.psp", "q.sum", "q.sum_pool", "q.dequantize")
 _TRANSPORT = frozenset((*(f"core.{name}" for name in _MOVES), *(f"nn.{name}" for name in _SUMS), *_DOORS))
+# Ops of which an element of the operand goes into one element of the result, however many there are.
+_KEEPS = frozenset(
+    (*(f"core.{name}" for name in ("reshape", "concat", "pad")), *(f"nn.{name}" for name in ("avg_pool", "max_pool")))
+) | {"nn.mean", "nn.sum", "q.sum_pool"}
 _BY_CONSTANT = frozenset(("nn.mul", "nn.div"))
+
+_Copies = dict[str, float]
+"""By name of a spike source, how many elements of a value one of its spikes becomes, on average."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,11 @@ class SpikeSource:
 class LinearWork:
     """A linear op: its MACs per sample and step, and the spike sources that drive it with their fan-out.
 
+    `fan_out` is the MACs that an element of its input takes part in; `copies`, source by source, is how many elements
+    of that input a spike becomes on its way, on average, such as four by an upsampling to twice the height and width.
+
     Without sources its input is real-valued and every MAC is done, at each of its own `time` steps. `time` is None
-    where it is done once: without time, and where nothing changes over time.
+    where it is done once: without time, and where nothing changes over time. `behind` says whether spikes arise before.
     """
 
     name: str
@@ -68,6 +78,12 @@ class LinearWork:
     time: Dim | None
     sources: tuple[str, ...]
     fan_out: float
+    copies: tuple[float, ...] = ()
+    behind: bool = False
+
+    def accumulates(self, spikes: Mapping[str, float]) -> float:
+        """Accumulates per sample, given the unit spikes of each source."""
+        return self.fan_out * sum(spikes.get(s, 0.0) * n for s, n in zip(self.sources, self.copies, strict=True))
 
 
 def spike_sources(module: Module) -> list[SpikeSource]:
@@ -112,7 +128,8 @@ def samplewise(shape: tuple[Dim, ...]) -> int:
 
 def linear_work(module: Module) -> list[LinearWork]:
     """Every linear op of `@main`, in order."""
-    known: dict[Value, frozenset[str] | None] = {}
+    known: dict[Value, _Copies | None] = {}
+    behind = _behind_spikes(module.main)
     still = still_values(regions(module.main))
     found = []
     for op in module.main.ops:
@@ -125,7 +142,22 @@ def linear_work(module: Module) -> list[LinearWork]:
         x = operands[0] if operands else None
         fan_out = macs / samplewise(x.type.shape) if x is not None else 0.0
         time = None if op.result in still else op.result.type.time
-        found.append(LinearWork(op.result.name, macs, time, tuple(sorted(sources or ())), fan_out))
+        names = tuple(sorted(sources or ()))
+        copies = tuple(sources[name] for name in names) if sources else ()
+        late = any(v in behind for v in operands)
+        found.append(LinearWork(op.result.name, macs, time, names, fan_out, copies, late))
+    return found
+
+
+def _behind_spikes(graph: Graph) -> set[Value]:
+    """The values that depend on spikes, and spikes themselves."""
+    stack = [value for _, value in _arising(graph)]
+    found: set[Value] = set()
+    while stack:
+        value = stack.pop()
+        if value not in found:
+            found.add(value)
+            stack += [result for op in value.users for result in op.results]
     return found
 
 
@@ -135,8 +167,8 @@ def _is_fixed(value: Value) -> bool:
     return value.is_constant or (op is not None and not op.folds and all(v.is_constant for v in op.arguments))
 
 
-def _drivers(value: Value, known: dict[Value, frozenset[str] | None]) -> frozenset[str] | None:
-    """Names of the spike sources whose spikes make up a value; None when real values do."""
+def _drivers(value: Value, known: dict[Value, _Copies | None]) -> _Copies | None:
+    """Spike sources whose spikes make up a value, and the elements a spike becomes; None when real values do."""
     stack, on_path = [value], {value}
     while stack:
         v = stack[-1]
@@ -147,13 +179,24 @@ def _drivers(value: Value, known: dict[Value, frozenset[str] | None]) -> frozens
                 stack += waiting[:1]
                 on_path.add(waiting[0])
                 continue
-            parts = [known.get(f, frozenset()) for f in feeding]  # a way back through a delay adds nothing new
-            real = any(p is None for p in parts)
-            known[v] = None if real else frozenset().union(*(p for p in parts if p is not None))
+            known[v] = _joined(v, [(f, known.get(f, {})) for f in feeding])  # a way back by a delay adds nothing new
         elif v not in known:
-            known[v] = frozenset({v.name}) if isinstance(v.type, SpikesType) else None
+            known[v] = {v.name: 1.0} if isinstance(v.type, SpikesType) else None
         on_path.discard(stack.pop())
     return known[value]
+
+
+def _joined(value: Value, parts: Sequence[tuple[Value, _Copies | None]]) -> _Copies | None:
+    """What a value is made up of, given that of the operands it is transported from."""
+    found: _Copies = {}
+    assert value.op is not None
+    for operand, copies in parts:
+        if copies is None:
+            return None
+        spread = 1.0 if value.op.name in _KEEPS else value.op.spread(operand)
+        for name, count in copies.items():
+            found[name] = found.get(name, 0.0) + count * spread
+    return found
 
 
 def _feeding(value: Value) -> list[Value] | None:
@@ -173,10 +216,20 @@ def _feeding(value: Value) -> list[Value] | None:
 
 @dataclass(frozen=True)
 class Operations:
-    """Operations per sample: accumulates by spikes, and multiply-accumulates of real-valued inputs."""
+    """Operations per sample: accumulates by spikes, and multiply-accumulates of real-valued inputs.
+
+    `before_spikes` is the part of the latter in layers that no spike comes before, such as a first one whose input is
+    direct-coded; the rest is that of layers whose input is computed from spikes.
+    """
 
     accumulates: float
     multiply_accumulates: float
+    before_spikes: float = 0.0
+
+    @property
+    def behind_spikes(self) -> float:
+        """Multiply-accumulates of real-valued inputs that are computed from spikes."""
+        return self.multiply_accumulates - self.before_spikes
 
     @property
     def op_energy_pj(self) -> float:
@@ -189,14 +242,15 @@ def operations(module: Module, spikes_per_sample: dict[str, float], steps: int |
 
     `steps` is what a symbolic number of steps stands for; parts of a module may have other numbers of their own.
     """
-    accumulates = macs = 0.0
+    accumulates = macs = before = 0.0
     for work in linear_work(module):
         if work.sources:
-            accumulates += work.fan_out * sum(spikes_per_sample.get(name, 0.0) for name in work.sources)
+            accumulates += work.accumulates(spikes_per_sample)
         else:
             times = work.time if isinstance(work.time, int) else 1 if work.time is None else steps or 1
             macs += work.macs * times
-    return Operations(accumulates, macs)
+            before += 0 if work.behind else work.macs * times
+    return Operations(accumulates, macs, before)
 
 
 def count_spikes(value: Value, array: Array) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from ranvier.ir.diagnostics import RanvierError, error, suggest
 from ranvier.ir.fields import REQUIRED
 from ranvier.ir.locations import Location, describe
 from ranvier.ir.schema import Attribute, Operand
-from ranvier.ir.types import SpikesType, StateType, TensorType, Type
+from ranvier.ir.types import SpikesType, StateType, TensorType, Type, element_count
 
 if TYPE_CHECKING:
     from ranvier.ir.facts import Fact
@@ -185,6 +185,10 @@ class Op:
     def macs(self) -> int:
         """Multiply-accumulates per sample and step; symbolic dims count as one."""
         return 0
+
+    def spread(self, x: Value) -> float:
+        """How many elements of the result an element of operand x goes into, on average, where each comes from one."""
+        return element_count(self.results[0].type.shape) / max(1, element_count(x.type.shape))
 
     def fail(self, code: str, message: str, help: str = "") -> RanvierError:
         """An error that names this op and where it comes from; the default help is what the op takes."""

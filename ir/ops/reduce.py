@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.ir.core import Value
 from ranvier.ir.elements import elem
 from ranvier.ir.ops.checks import axes_of, axis_of, numbers, wide, widest
 from ranvier.ir.schema import flag, integer, ints, operand
@@ -174,6 +175,11 @@ class Cumsum(PureOp, name="nn.cumsum"):
         """See Op."""
         with np.errstate(all="ignore"):
             return np.cumsum(widest(x), axis=self.axis)
+
+    def spread(self, x: Value) -> float:
+        """See Op: the first element of an axis goes into all sums, the last into one."""
+        size = x.type.shape[axis_of(self, self.axis, x.type.rank)]
+        return (size + 1) / 2 if isinstance(size, int) else 1.0
 
 
 def log_softmax(x: Any, axis: int) -> Any:

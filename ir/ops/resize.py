@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.ir.core import Value
 from ranvier.ir.fields import ListOf, Real
 from ranvier.ir.ops.checks import Array, numbers, widest
 from ranvier.ir.schema import attribute, dims, enum, operand, real
@@ -72,16 +73,29 @@ class Resize(PureOp, name="nn.resize"):
         """See Op."""
         x = np.asarray(x) if self.mode == "nearest" else widest(x)
         for axis, size in enumerate(x.shape):
-            if self.sizes:
-                wanted = self.sizes[axis]
-                out = wanted if isinstance(wanted, int) else size
-                step = size / out
-            else:
-                out = int(_scaled(size, self.scales[axis]))
-                step = 1 / self.scales[axis]
+            out, step = self._sampled(axis, size)
             if out != size or step != 1:
                 x = self._resample(x, axis, out, step)
         return x
+
+    def spread(self, x: Value) -> float:
+        """See Op: elements with a weight other than zero, axis by axis."""
+        spread = 1.0
+        for axis, size in enumerate(x.type.shape):
+            if not isinstance(size, int):
+                continue
+            out, step = self._sampled(axis, size)
+            if (out, step) != (size, 1):
+                spread *= int(np.count_nonzero(self._resample(np.eye(size), 1, out, step))) / size
+        return spread
+
+    def _sampled(self, axis: int, size: int) -> tuple[int, float]:
+        """The points of an axis, and their distance in elements of the operand."""
+        if self.sizes:
+            wanted = self.sizes[axis]
+            out = wanted if isinstance(wanted, int) else size
+            return out, size / out
+        return int(_scaled(size, self.scales[axis])), 1 / self.scales[axis]
 
     def points(self, size: int, out: int, step: float) -> Array:
         """The input coordinate of every output index of an axis."""
