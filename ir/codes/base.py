@@ -32,6 +32,8 @@ class Code(Record):
     may_delay: ClassVar[bool] = True
     integrates: ClassVar[bool] = False
     """Whether an integrate-and-fire neuron fires this code."""
+    resets_itself: ClassVar[bool] = False
+    """Whether the code alone says what its spikes leave of the membrane, whatever the neuron's reset."""
     trainable: ClassVar[tuple[str, ...]] = ()
     """Real fields that may be operands while they are trained (`snn.code_value`), and are fields again afterwards."""
 

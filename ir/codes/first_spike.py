@@ -27,6 +27,7 @@ class FirstSpike(Code):
     needs_window = True
     may_delay = False
     integrates = True
+    resets_itself = True
     trainable = ("tau", "t_d")
     tau: float = option(Real(1e-3, 1e6), 8.0, "time constant of the kernel, in steps")
     t_d: float = option(Real(-1e6, 1e6), 0.0, "delay of the kernel, in steps")

@@ -31,6 +31,7 @@ def layer_code(options: ConvertSnn, op: Op, shape: Shape) -> Code:
     given = given_code(op, options.window)
     if given is not None:
         code, where = given, describe(op.location)
+        check_reset(given, options.schedule, options.reset, op)
         if given.activation:
             return given
         check_code(given, options.schedule, options.window, op)
@@ -78,9 +79,27 @@ def check_code(code: Code, schedule: Schedule, steps: int | None, op: Op | None 
         help = "give more steps, or the code fewer spikes"
         raise _refused(f"{name} needs {least} steps, not {window}", help, where)
     period, cycle = getattr(schedule, "period", None) or window, code.cycle(window)
+    if window % cycle:
+        help = f"give a multiple of {cycle} steps, or the code a cycle that divides {window}"
+        raise _refused(f"a value of {name} takes {cycle} steps, of which {window} are no multiple", help, where)
     if period < window and period % cycle:
         help = f"use a period of {cycle} steps or a multiple, or schedule=layer_sync"
         raise _refused(f"a value of {name} takes {cycle} steps, which {schedule} cuts", help, where)
+
+
+def check_reset(code: Code, schedule: Schedule, reset: str, op: Op | None = None) -> None:
+    """Raise RanvierError when a hard reset would throw away more than what one step has brought (in a layer, `op`)."""
+    if reset != "hard" or code.resets_itself:
+        return
+    layer, where = ("", "") if op is None else (f" of %{op.result.name}", describe(op.location))
+    if not code.plain:
+        help = "leave reset out: it is soft then"
+        raise _refused(f"spikes of {code.word}{layer} take their own amounts, which reset=hard ignores", help, where)
+    if not isinstance(schedule, Stepwise):
+        message = (
+            f"reset=hard throws away, with {schedule}, what {code.word}{layer} has been charged with for many steps"
+        )
+        raise _refused(message, "use schedule=stepwise, or leave reset out", where)
 
 
 def _refused(message: str, help: str, where: str) -> RanvierError:

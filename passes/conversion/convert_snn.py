@@ -20,7 +20,7 @@ from ranvier.ir.timing import PureOp
 from ranvier.passes.calibration.samples import CALIBRATION, Samples, calibration_samples
 from ranvier.passes.calibration.statistics import channel_axis, tapped
 from ranvier.passes.conversion.activations import POOLING, Shape, shape_of
-from ranvier.passes.conversion.codes import DEFAULT_STEPS, check_code, layer_code
+from ranvier.passes.conversion.codes import DEFAULT_STEPS, check_code, check_reset, layer_code
 from ranvier.passes.conversion.correct import Corrector
 from ranvier.passes.conversion.delayed import first_spikes
 from ranvier.passes.conversion.given import given_layer, given_provenance
@@ -119,6 +119,7 @@ class ConvertSnn(Pass):
             check_two_stage(self.correct, self.code, self.schedule, self.window, self.reset, self.signed)
         if self.reset == "hard" and (self.signed or self.code.signed):
             raise error("bad-value", "`convert-snn`: signed neurons need reset=soft", help="leave signed or reset out")
+        check_reset(self.code, self.schedule, self.reset)
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""

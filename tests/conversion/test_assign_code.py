@@ -116,6 +116,8 @@ def test_negative_slopes_and_signs_hold_for_given_codes_too() -> None:
         ("code=rate steps=4", "steps=8", "was found for 4 steps, not 8", "steps=4"),
         ("code=burst", "steps=8 signed=true", "burst has no signed form", ""),
         ("code=phase(period=8)", "steps=16 schedule=stepwise readout=mean(start=4)", "a value takes 8 steps", "8"),
+        ("code=phase(period=8)", "steps=12", "phase of %relu_2 takes 8 steps, of which 12", "multiple of 8 steps"),
+        ("code=burst", "steps=8 schedule=stepwise reset=hard", "spikes of burst of %relu_2", "leave reset out"),
         ("code=burst", "steps=16 schedule=stepwise correct=srp", "no rule for %relu_2", "leave correct out"),
     ],
 )

@@ -209,6 +209,12 @@ def test_a_network_that_overflows_on_the_data_is_refused() -> None:
         ({"per": "neuron"}, "channel"),
         ({"reset": "hard", "signed": True}, "signed neurons need reset=soft"),
         ({"reset": "hard", "code": Rate(signed=True)}, "signed neurons need reset=soft"),
+        ({"reset": "hard"}, "use schedule=stepwise, or leave reset out"),
+        ({"reset": "hard", "schedule": "early_fire(start=4)"}, "with early_fire(start=4), what rate"),
+        ({"reset": "hard", "schedule": "stepwise", "code": "burst"}, "spikes of burst take their own amounts"),
+        ({"reset": "hard", "schedule": "stepwise", "code": "phase"}, "leave reset out: it is soft then"),
+        ({"code": "phase(period=8)", "steps": 4}, "takes 8 steps, of which 4 are no multiple"),
+        ({"code": "phase(period=8)", "steps": 12}, "give a multiple of 8 steps, or the code a cycle that divides 12"),
         ({"readout": "rate"}, "no readout is called 'rate'"),
     ],
     ids=str,
@@ -219,8 +225,14 @@ def test_options_are_checked_when_written(options: dict[str, Any], message: str)
     assert message in str(info.value)
 
 
+def test_a_hard_reset_says_nothing_to_neurons_that_fire_once() -> None:
+    """They empty their membrane with the first spike, whatever the reset."""
+    soft, hard = (converted(around(plain), X, code="ttfs", steps=8, reset=reset) for reset in ("soft", "hard"))
+    np.testing.assert_array_equal(outputs(soft, X), outputs(hard, X))
+
+
 def test_a_leaky_activation_needs_a_soft_reset() -> None:
-    (found,) = refused(around(lambda net, x: net(LeakyRelu, x, slope=0.1)), X, reset="hard")
+    (found,) = refused(around(lambda net, x: net(LeakyRelu, x, slope=0.1)), X, reset="hard", schedule="stepwise")
     assert found.code == "bad-value"
     assert "reset=soft" in found.message
 

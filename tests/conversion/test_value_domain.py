@@ -73,7 +73,6 @@ def test_what_has_no_twin_is_said() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"reset": "hard"},
         {"schedule": "stepwise", "correct": "srp(steps=4)"},
         {"schedule": "stepwise", "correct": "cos(steps=2)"},
     ],
