@@ -9,9 +9,10 @@ from typing import Any
 
 from ranvier.cli.console import emit, paragraph, table
 from ranvier.ir.diagnostics import RanvierError, codes, explain
-from ranvier.ir.fields import REQUIRED, show
+from ranvier.ir.fields import REQUIRED
 from ranvier.ir.interfaces import Support, Target
-from ranvier.ir.records import Record
+from ranvier.ir.records import Record, short_real
+from ranvier.ir.text.values import format_value
 
 OPTION_COLUMNS = ("option", "default", "values", "what it says")
 
@@ -76,7 +77,7 @@ def default_text(field: dataclasses.Field[Any]) -> str:
     if field.default is REQUIRED:
         return "(required)"
     kind = field.metadata["kind"]
-    return show(kind.write(kind.read(field.default)))
+    return format_value(kind.write(kind.read(field.default)), short_real)
 
 
 # -- ops ---------------------------------------------------------------------------------------------------------------
@@ -109,7 +110,11 @@ def show_ops(name: str | None) -> None:
 
 def attribute_default(field: Any) -> str:
     """The default of an attribute in the grammar of values."""
-    return "(required)" if field.default is REQUIRED else show(field.kind.write(field.kind.read(field.default)))
+    return (
+        "(required)"
+        if field.default is REQUIRED
+        else format_value(field.kind.write(field.kind.read(field.default)), short_real)
+    )
 
 
 def signature(name: str) -> str:
