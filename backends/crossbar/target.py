@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.backends.crossbar.cost.network import Device, cost_of
 from ranvier.backends.crossbar.devices import Ideal as IdealDevice
-from ranvier.backends.crossbar.mapping_options import MAPPING, converter
+from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, MAPPING, check_rows, converter
 from ranvier.ir.core import Module
 from ranvier.ir.cost import Activity, Cost
 from ranvier.ir.diagnostics import error
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ranvier.backends.crossbar.runtime import CrossbarRuntime
 
 SUPPORT = (Support("core.*"), Support("nn.*"), Support("snn.*"), Support("q.*"), Support("xbar.*"))
+RANGE = "granular"
+NO_COMPENSATION = "none"
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,16 @@ class CrossbarTarget(Target):
     weight_bits: int = option(Integer(2, 8), 8, "bits of weights, where the model is not quantized yet")
     act_bits: int = option(Integer(2, 8), 8, "bits of activations, where the model is not quantized yet")
     cell_bits: int = option(Integer(1, 8), 2, "bits of one cell")
-    adc: str = option(
-        Enum("auto", "ideal", "flash", "sar", "ramp"),
-        "auto",
-        "the kind of converter; auto is sar with adc_bits, else ideal",
-    )
+    adc: str = option(ADC, AUTO, ADC_HELP)
     adc_bits: int | None = option(Optional(Integer(1, 32)), None, "resolution of converters; they need it")
-    range: str = option(Enum("max", "granular", "percentile", "mse"), "granular", "how converters get their steps")
+    range: str = option(Enum("max", "granular", "percentile", "mse"), RANGE, "how converters get their steps")
     weights: Any = option(RecordOf("weights"), Differential(), "how signed levels become cells")
     mapping: Any = option(RecordOf("mapping"), MAPPING, "which rows of a matrix lie in one array")
     device: Any = option(RecordOf("device"), IdealDevice(), "the memory device")
     time: float = option(Real(0), 0.0, "seconds between programming and the reads")
-    compensation: str = option(Enum("none", "global", "column"), "none", "of drift: one factor a matrix, or a column")
+    compensation: str = option(
+        Enum(NO_COMPENSATION, "global", "column"), NO_COMPENSATION, "of drift: one factor a matrix, or a column"
+    )
     r_wire: float = option(Real(0), 0.0, "ohm of a wire segment between two cells; 0 leaves wires out")
     read_noise: float = option(Real(0), 0.0, "standard deviation of reads, in parts of the highest level")
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
@@ -66,7 +66,20 @@ class CrossbarTarget(Target):
                 f"`crossbar`: cell_bits={self.cell_bits} for weights of {self.weight_bits} bits",
                 help=f"cell_bits: an integer from 1 to weight_bits={self.weight_bits}",
             )
-        converter(self.adc, self.adc_bits, self.word)
+        check_rows(self.rows, self.parallel_rows, self.word)
+        if converter(self.adc, self.adc_bits, self.word).transparent and self.range != RANGE:
+            raise error(
+                "bad-value",
+                f"`crossbar`: range={self.range} for ideal converters, which have no range",
+                help="adc_bits: an integer from 1 to 32; or no range",
+            )
+        if not self.device.noisy and (self.time or self.compensation != NO_COMPENSATION):
+            said = f"time={self.time:g}" if self.time else f"compensation={self.compensation}"
+            raise error(
+                "bad-value",
+                f"`crossbar`: {said} for device={self.device}, which does not drift",
+                help=f"device: one that drifts, as pcm; or no {said.split('=')[0]}",
+            )
 
     def pipeline(self) -> str:
         """See Target."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier.backends.crossbar.mapping_options import MAPPING, converter
+from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, MAPPING, check_rows, converter
 from ranvier.backends.crossbar.passes.physical import on_arrays
 from ranvier.ir.core import Builder, Graph, Module, Op, Value, replace_uses
 from ranvier.ir.diagnostics import Diagnostic, RanvierError
-from ranvier.ir.fields import Enum, Integer, Optional, RecordOf, option
+from ranvier.ir.fields import Integer, Optional, RecordOf, option
 from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.hardware.facts import InputEncoding
 from ranvier.ir.hardware.inputs import Binary, Input, Spike
@@ -40,11 +40,7 @@ class MapCrossbar(Pass):
     weights: Any = option(RecordOf("weights"), Differential(), "how signed levels become cells")
     cell_bits: int = option(Integer(1, 16), 2, "bits of one cell")
     plane_bits: int = option(Integer(1, 16), 1, "bits that a driver applies at once")
-    adc: str = option(
-        Enum("auto", "ideal", "flash", "sar", "ramp"),
-        "auto",
-        "the kind of converter; auto is sar with adc_bits, else ideal",
-    )
+    adc: str = option(ADC, AUTO, ADC_HELP)
     adc_bits: int | None = option(Optional(Integer(1, 32)), None, "resolution of converters; they need it")
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
     parallel_rows: int | None = option(Optional(Integer(1)), None, "rows read at once; none means all")
@@ -52,6 +48,7 @@ class MapCrossbar(Pass):
     def check(self) -> None:
         """See Record."""
         converter(self.adc, self.adc_bits, self.word)
+        check_rows(self.rows, self.parallel_rows, self.word)
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
