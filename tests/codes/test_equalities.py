@@ -24,6 +24,7 @@ from ranvier.ir.core import Builder, Module
 from ranvier.ir.ops.activations import Sigmoid
 from ranvier.ir.ops.arith import Sub
 from ranvier.ir.ops.core import Delay
+from ranvier.ir.ops.nn import Linear
 from ranvier.ir.ops.pool import MaxPool
 from ranvier.ir.ops.time import Accumulate, Last
 from ranvier.ir.types import tensor
@@ -216,3 +217,21 @@ def test_e17_increments_of_a_function_add_up_to_it(runtime: str, kind: Any, attr
     z = np.random.default_rng(5).integers(-16, 32, (steps, 6, 2, 4, 4)).astype(np.float32) / 16
     found, want = run(module.verify().freeze(), z, runtime)
     np.testing.assert_allclose(found, want, rtol=0, atol=0 if kind is MaxPool else 1e-5)
+
+
+@both
+def test_e17_a_bias_comes_once(runtime: str) -> None:
+    """The increments of W x + b are W times the increments, and the first one has b: their sum has it once."""
+    steps, rng = 8, np.random.default_rng(7)
+    weight, bias = (rng.integers(-16, 16, shape).astype(np.float32) / 8 for shape in ((3, 5), (3,)))
+    module = Module("increments")
+    b = Builder(module.new_graph("main"))
+    x = b.graph.argument("x", tensor("N", 5, time=steps))
+    y = b(Linear, b(Accumulate, x, mode="sum")[0], b.constant(weight), b.constant(bias))
+    grown = b(Sub, y, b(Delay, y, b.constant(np.float32(0))))
+    b.returns(grown, b(Last, b(Accumulate, grown, mode="sum")[0]))
+    z = rng.integers(-16, 32, (steps, 6, 5)).astype(np.float32) / 16
+    increments, total = run(module.verify().freeze(), z, runtime)
+    np.testing.assert_array_equal(increments[0], z[0] @ weight.T + bias)
+    np.testing.assert_array_equal(increments[1:], z[1:] @ weight.T)
+    np.testing.assert_array_equal(total, z.sum(0) @ weight.T + bias)

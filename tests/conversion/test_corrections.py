@@ -139,10 +139,14 @@ def test_a_gaussian_fit_is_refused_where_it_has_no_rule() -> None:
 
 def test_a_layer_without_activity_is_named() -> None:
     net = Net((3, 6, 6))
-    module = net.done(net.head(net.relu(net.conv(net.relu(net.inputs[0]), 4))))
+    silent = net.relu(net.inputs[0])
+    module = net.done(net.head(net.relu(net.conv(silent, 4))))
     with pytest.raises(RanvierError, match="zero on all the calibration data") as info:
         convert(module, -np.abs(X))
-    assert [d.code for d in info.value.diagnostics] == ["no-activity"]
+    (found,) = info.value.diagnostics
+    assert found.code == "no-activity"
+    assert f"%{silent.name} is zero" in found.message
+    assert "net.py" in found.where
 
 
 # -- data made from the model ------------------------------------------------------------------------------------------
@@ -156,6 +160,19 @@ def test_thresholds_without_data(source: str) -> None:
     ), "a seed says everything"
     _, context = convert(module, calibration=source, samples=20, steps=8)
     assert any("no real data was used" in n for n in context.notes)
+
+
+def test_thresholds_from_batch_norm_alone() -> None:
+    """Their spiking network is close to the source on inputs that no conversion has seen."""
+    module = around(lambda net, x: net.relu(net.batch_norm(net.conv(net.relu(net.batch_norm(net.conv(x, 4))), 4))))
+    options: dict[str, Any] = {"calibration": "bn", "samples": 20, "steps": 64}
+    snn, context = convert(module, **options)
+    assert any("no real data was used" in n for n in context.notes)
+    (row,) = context.tables["calibration data"]
+    assert (row["provenance"], row["samples"]) == ("bn", 20)
+    assert {row["provenance"] for row in context.tables["coverage"]} == {"bn"}
+    assert len(neurons(snn)) == 3
+    assert np.abs(outputs(snn, X) - outputs(module, X)).max() < 0.25 * np.abs(outputs(module, X)).max()
 
 
 def test_matching_batch_norm_needs_batch_norm() -> None:

@@ -20,6 +20,7 @@ from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.hardware.transparency import transparent_partials
 from ranvier.ir.interfaces import PassContext
 from ranvier.ir.ops.xbar import Mvm
+from ranvier.ir.types import SpikesType
 from tests.crossbar.builders import ENCODINGS, MAPPINGS, by_meaning, levels, matrix_module, on_crossbar, weights
 from tests.zoo.digits import TRAIN, digits, digits_network
 from tests.zoo.resnet20 import calibration_images, evaluation_images, missing
@@ -82,6 +83,23 @@ def test_spiking_digits_are_those_of_torch(code: str) -> None:
     assert np.abs(exe(images) - integers).max() <= 1e-5 * largest
     layers = 7
     assert str(exe.module).count("xbar.mvm(") == layers
+
+
+def test_phases_are_bits_that_arrays_take_one_by_one() -> None:
+    """The sums of eight phases, each shifted by its place, are the int64 product of 8-bit levels and weights."""
+    exe = compiled("", "convert-snn{code=phase(period=8)}")
+    product = next(op for op in exe.module.main.ops if isinstance(op, Mvm) and isinstance(op.x.type, SpikesType))
+    integer = next(op for op in stage(exe, "lower-integer").main.ops if op.result.name == product.result.name)
+    weight = np.asarray(stage(exe, "lower-integer").resources[integer.weight.resource].array).astype(np.int64)
+    names = [product.x.name, product.result.name]
+    taps = exe.run(digits()[0][TRAIN : TRAIN + 12], names).taps
+    places = (1 << np.arange(7, -1, -1, dtype=np.int64)).reshape(-1, 1, 1, 1, 1)
+    levels_in, sums = ((taps[name].astype(np.int64) * places).sum(0) for name in names)
+    assert levels_in.max() > 128, "all bits are used"
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(levels_in, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3)
+    )
+    np.testing.assert_array_equal(sums, np.einsum("nchwij,ocij->nohw", windows, weight))
 
 
 def test_a_quantize_of_the_user_wins() -> None:
@@ -147,6 +165,13 @@ def rv_plan(module: Module) -> str:
         ("adc=ideal adc_bits=6", ["adc=ideal has no adc_bits=6", "flash, sar or ramp"]),
         ("weights=ofset", ["did you mean `offset`"]),
         ("adc=pipeline adc_bits=8", ["auto | ideal | flash | sar | ramp"]),
+        ("r_wire=-1", ["r_wire", "at least 0"]),
+        ("device=flux_capacitor", ["flux_capacitor", "pcm"]),
+        ("cost_table=puma-128", ["puma-128", "isaac-128"]),
+        ("range=mse", ["range=mse for ideal converters", "adc_bits: an integer from 1 to 32"]),
+        ("time=100", ["time=100 for device=ideal", "device: one that drifts"]),
+        ("compensation=global", ["compensation=global for device=ideal", "or no compensation"]),
+        ("parallel_rows=500", ["parallel_rows=500 of arrays with rows=128", "from 1 to rows=128"]),
         ("range=batch", ["max | granular | percentile | mse"]),
     ],
 )
