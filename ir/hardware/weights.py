@@ -74,7 +74,7 @@ class Weights(Record):
                 "bad-value",
                 f"weights={self} with weight_bits={weight_bits} holds levels {low}..{high}, not {levels.min()}.."
                 f"{levels.max()}",
-                help="raise weight_bits, or quantize with narrow=true",
+                help="raise weight_bits, or weights=offset where levels are not narrow",
             )
         return digits(self.stored(levels, weight_bits), self.slices(weight_bits, cell_bits), cell_bits)
 

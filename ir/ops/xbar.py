@@ -18,7 +18,7 @@ from ranvier.ir.hardware.grid import Grid
 from ranvier.ir.hardware.inputs import Binary
 from ranvier.ir.hardware.noise import cell_variance, constant_variance, normals
 from ranvier.ir.hardware.partials import accumulate, is_integral
-from ranvier.ir.hardware.weights import Differential
+from ranvier.ir.hardware.weights import Differential, Offset
 from ranvier.ir.ops.integer import check_levels, scale_factors, tidy
 from ranvier.ir.ops.nn import CHUNK
 from ranvier.ir.ops.windows import Window, padded, spatial_sizes, taps, windows_of
@@ -70,9 +70,19 @@ class OnArrays(Op):
                 "bad-value",
                 f"stores {low}..{high} by weights={self.weights} in {self.weight_bits} bits, but the weight is "
                 f"{least}..{most}",
-                "raise weight_bits, or quantize weights with narrow=true",
+                self.remedy(weight),
             )
         self.adc.check_slices(self.weights.slices(self.weight_bits, self.cell_bits))
+
+    def remedy(self, weight: Any) -> str:
+        """Which encoding, or which type of the weight, would fit."""
+        least, most = weight.elem.levels
+        low, high = Offset().range(self.weight_bits)
+        if least < low or most > high:
+            return "raise weight_bits"
+        return (
+            "weights=offset holds them; or give the weight a narrow type, as `quantize` does: affine(... narrow=true)"
+        )
 
     def check_elem(self, x: Any, weight: Any, axis: int, integral: bool) -> Elem:
         """The result's element type. Raises RanvierError when it is not what the sums are."""

@@ -63,6 +63,15 @@ def reaches_linear(value: Value) -> bool:
     )
 
 
+def is_stored(value: Value) -> bool:
+    """Whether a matrix product reads a value, or what movers make of it, as its second operand: as a weight is."""
+    return any(
+        (isinstance(user, Matmul) and user.operands[1] is value)
+        or (isinstance(user, (*MOVES, Repeat)) and is_stored(user.result))
+        for user in value.users
+    )
+
+
 def activations(graph: Graph) -> list[Value]:
     """The values to be quantized, in order: what linear ops and means read, and is neither constant nor spikes."""
     found: dict[Value, None] = {}

@@ -16,7 +16,7 @@ from ranvier.ir.locations import describe
 from ranvier.ir.ops.fake_quant import FakeQuant
 from ranvier.ir.ops.nn import ConvTranspose, Matmul
 from ranvier.passes.calibration.statistics import tapped
-from ranvier.passes.quantization.places import activations, weight_of
+from ranvier.passes.quantization.places import activations, is_stored, weight_of
 from ranvier.passes.quantization.ranges import METHODS, activation_scale, weight_scales
 from ranvier.passes.quantization.spike_scales import fold_spike_scales
 
@@ -28,7 +28,8 @@ class Quantize(Pass):
     """Put q.fake_quant on the weights of linear ops and on the activations that they read.
 
     Weights are symmetric and narrow, one scale an output channel (rounded half to even); activations have one scale a
-    tensor, unsigned where no calibration sample is negative, else signed (rounded half up, as requantization does).
+    tensor, unsigned where no calibration sample is negative, else signed (rounded half up, as requantization does),
+    and narrow where a matrix product reads them as its second operand: encodings of weights then hold them.
     Behind spikes weights alone are quantized, after spike scales of channels were folded into them. What is quantized
     already is left alone, so that the first `quantize` holds.
     """
@@ -106,10 +107,12 @@ class Quantize(Pass):
         found = []
         for name, array in tapped(module, list(values), data, context.runtime, self.batch):
             signed = bool(array.size and array.min() < 0)
-            low, high = (-(1 << (self.act_bits - 1)), (1 << (self.act_bits - 1)) - 1) if signed else (0, 0)
-            high = high if signed else (1 << self.act_bits) - 1
+            narrow = signed and is_stored(values[name])
+            high = (1 << (self.act_bits - signed)) - 1
+            low = (-high if narrow else -high - 1) if signed else 0
             scale = activation_scale(array, self.method, low, high)
-            row = self._row(f"%{name}", self.act_bits, "signed" if signed else "unsigned", np.asarray([scale]))
+            levels = "signed, narrow" if narrow else "signed" if signed else "unsigned"
+            row = self._row(f"%{name}", self.act_bits, levels, np.asarray([scale]))
             found.append((values[name], (signed, scale), row))
         return found
 
@@ -119,7 +122,9 @@ class Quantize(Pass):
         assert first is not None
         b = Builder(graph, before=first, location=None if value.op is None else value.op.location)
         held = b.constant(scale, f"{value.name}.scale")
-        made = b(FakeQuant, value, held, bits=self.act_bits, signed=signed, rounding="half_up", name=f"{value.name}.q")
+        narrow = signed and is_stored(value)
+        levels: dict[str, Any] = {"bits": self.act_bits, "signed": signed, "narrow": narrow, "rounding": "half_up"}
+        made = b(FakeQuant, value, held, **levels, name=f"{value.name}.q")
         # outputs of the network are not read by anything that computes with levels
         facts, value.facts = value.facts, ()
         replace_uses(value, made, keep=lambda op: op is made.op or op.name == "core.return")
