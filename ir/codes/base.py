@@ -77,6 +77,11 @@ class Code(Record):
         return ""
 
     @property
+    def label(self) -> str:
+        """How messages name the code: as it is written, but without tables of numbers."""
+        return str(self)
+
+    @property
     def random(self) -> bool:
         """Whether the encoder draws random numbers."""
         return False
@@ -84,7 +89,7 @@ class Code(Record):
     def with_sign(self, signed: bool) -> Code:
         """The same code with or without negative spikes; raises ValueError when it has no such form."""
         if signed != self.signed:
-            raise ValueError(f"{self} has no {'signed' if signed else 'unsigned'} form")
+            raise ValueError(f"{self.label} has no {'signed' if signed else 'unsigned'} form")
         return self
 
     def element(self) -> Elem:

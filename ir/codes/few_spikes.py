@@ -88,6 +88,11 @@ class FewSpikesTable(Code):
         """See Code."""
         return self.function
 
+    @property
+    def label(self) -> str:
+        """See Code."""
+        return f"{self.word}({self.function}, K={self.K})"
+
     def alphabet(self) -> tuple[int, int]:
         """See Code."""
         return 0, 1

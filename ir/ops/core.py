@@ -42,7 +42,7 @@ class Delay(StatefulOp, name="core.delay"):
                 "time-mismatch", "delays a value without time", "core.repeat or core.to_time gives it steps"
             )
         if isinstance(x, SpikesType) and not x.code.may_delay:
-            raise self.fail("spikes-misused", f"spikes of {x.code} may not be delayed")
+            raise self.fail("spikes-misused", f"spikes of {x.code.label} may not be delayed")
         if not isinstance(x, SpikesType):
             require_tensor(self, "x", x)
         if init.time is not None or isinstance(init, SpikesType):

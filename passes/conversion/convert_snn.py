@@ -127,6 +127,8 @@ class ConvertSnn(Pass):
         samples = calibration_samples(self.calibration, module, context, self.word, count=self.samples, seed=self.seed)
         data = samples.inputs
         log = apply_rules(module, (*activation_forms.RULES, *POOLING), self.word)
+        if self.v0 != 0.5 and self.code.round_offset(self.v0, self.window) == self.code.round_offset(0.0, self.window):
+            context.note(f"v0={self.v0:g} says nothing to neurons of {self.code.label}, which round by themselves")
         context.rewrites.append(log)
         layers = self.layers(module, data, context, samples.provenance)
         few = [x[: self.samples or min(128, max(16, 1024 // self.window))] for x in data]

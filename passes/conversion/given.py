@@ -19,9 +19,10 @@ def given_code(activation: Op, steps: int) -> Code | None:
     if fact is None:
         return None
     if fact.steps not in (None, steps):
+        name = f"{fact.code.label} of %{activation.result.name}"
         raise error(
             "time-mismatch",
-            f"`convert-snn`: {fact.code} of %{activation.result.name} was found for {fact.steps} steps, not {steps}",
+            f"`convert-snn`: {name} was found for {fact.steps} steps, not {steps}",
             where=describe(activation.location),
             help=f"use steps={fact.steps}, or find it again for {steps} steps",
         )

@@ -231,6 +231,12 @@ def test_a_hard_reset_says_nothing_to_neurons_that_fire_once() -> None:
     np.testing.assert_array_equal(outputs(soft, X), outputs(hard, X))
 
 
+@pytest.mark.parametrize(("code", "ignored"), [("ttfs", True), ("ttas", True), ("fs(K=8)", True), ("rate", False)])
+def test_an_initial_membrane_that_a_code_ignores_is_said(code: str, ignored: bool) -> None:
+    _, context = convert(around(plain), X, code=code, steps=8, v0=0.25)
+    assert any(note.startswith(f"v0=0.25 says nothing to neurons of {code}") for note in context.notes) == ignored
+
+
 def test_a_leaky_activation_needs_a_soft_reset() -> None:
     (found,) = refused(around(lambda net, x: net(LeakyRelu, x, slope=0.1)), X, reset="hard", schedule="stepwise")
     assert found.code == "bad-value"

@@ -102,7 +102,7 @@ def test_leaving_out_the_first_steps_helps_a_deep_network() -> None:
     ("options", "message", "help"),
     [
         ({"steps": 8}, "no layer is behind another", "schedule=stepwise"),
-        ({"steps": 9, "schedule": "stepwise", "code": "phase(period=4)"}, "a value of phase takes 4 steps", "multiple of 4"),
+        ({"steps": 9, "schedule": "stepwise", "code": "phase(period=4)"}, "phase takes 4 steps", "multiple of 4"),
         ({"steps": 8, "schedule": "early_fire(start=2)"}, "no layer is behind another", "give start"),
     ],
     ids=str,

@@ -254,3 +254,10 @@ def test_a_shift_out_of_the_window_costs_the_whole_spike() -> None:
     code = FewSpikesTable("silu", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (2.0, 0.0, 0.5))
     assert [code.after_shift(0, shift, 3) for shift in (-1, 0, 1, 2, 3)] == [0.0, 1.0, 0.0, 0.25, 0.0]
     assert code.after_shift(1, 1, 3) is None, "it was worth nothing"
+
+
+def test_messages_name_a_table_without_its_numbers() -> None:
+    code = next(code for code in shipped() if (code.function, code.K) == ("silu", 16))
+    assert code.label == "fs_table(silu, K=16)"
+    with pytest.raises(ValueError, match=r"^fs_table\(silu, K=16\) has no signed form$"):
+        code.with_sign(True)

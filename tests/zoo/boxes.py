@@ -109,12 +109,11 @@ def f1(found: Array, wanted: Array) -> float:
     return 2 * hits / max(made + true, 1)
 
 
-def box_error(outputs: Array, source: Array, least: float = 0.5) -> float:
-    """Mean difference of x, y, width and height, in parts of the canvas, in cells where the source has an object."""
+def box_errors(outputs: Array, source: Array, least: float = 0.5) -> Array:
+    """Differences [objects, 4] of x, y, width, height, in parts of the canvas, where the source has an object."""
     where = source[:, 4] > least
     scale = np.array([1 / GRID, 1 / GRID, 1, 1], np.float32)
-    difference = np.abs(outputs[:, :4] - source[:, :4]).transpose(0, 2, 3, 1)[where] * scale
-    return float(difference.mean()) if difference.size else 0.0
+    return np.asarray(np.abs(outputs[:, :4] - source[:, :4]).transpose(0, 2, 3, 1)[where] * scale)
 
 
 BOXES = Metric("F1 of boxes, IoU 0.5", f1, "F1 against its own boxes", f1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from tests.zoo.boxes import box_error
+from tests.zoo.boxes import box_errors
 from tests.zoo.data import Missing
 from tests.zoo.networks import ZOO
 from tests.zoo.table import BEFORE
@@ -64,10 +64,20 @@ def test_leaky_relu_loses_a_point_at_most(every: int) -> None:
     assert loss_in_points("leaky_cnn", "convert-snn{code=rate steps=64}", every) <= 1.0
 
 
-def test_boxes_stay_within_a_hundredth_of_the_canvas() -> None:
-    """Mean error of centre, width and height where the source network sees an object, T=32."""
-    zoo, source, found, _ = converted("detector", "convert-snn{code=rate steps=32}")
-    assert box_error(found, source) <= 0.01
+@pytest.mark.parametrize(
+    ("options", "share"), [("code=rate steps=32", None), ("code=multi_threshold(levels=6) steps=8", 99)]
+)
+def test_boxes_stay_within_a_hundredth_of_the_canvas(options: str, share: int | None) -> None:
+    """Errors of centre, width and height where the source network sees an object, as parts of the canvas's side.
+
+    Their mean is within 1 % with spikes of one size at T=32 (the 99th percentile is 2.5 % there); with spikes of six
+    sizes at T=8 99 of 100 coordinates are.
+    """
+    zoo, source, found, _ = converted("detector", f"convert-snn{{{options}}}")
+    errors = box_errors(found, source)
+    assert errors.mean() <= 0.01
+    if share is not None:
+        assert np.percentile(errors, share) <= 0.01
     assert (source[:, 4] > 0.5).sum() >= len(zoo.evaluation), "hardly any box was looked at"
 
 
