@@ -31,7 +31,9 @@ class CrossbarTarget(Target):
     """An in-memory-computing emulator in numpy: products on crossbar arrays, everything else digitally beside them.
 
     Its passes quantize what is not quantized yet, map products of levels to arrays, and add the physics that the
-    options name. With an ideal device and an ideal converter results are those of integer arithmetic, bit for bit.
+    options name. What passes of the user have set holds, and a note says which option did nothing; converters that
+    contradict are refused. With an ideal device and an ideal converter results are those of integer arithmetic, bit
+    for bit.
     """
 
     word = "crossbar"
@@ -90,16 +92,16 @@ class CrossbarTarget(Target):
         mapping += f" parallel_rows={self.parallel_rows}" if self.parallel_rows is not None else ""
         steps = [f"quantize{{bits={self.weight_bits} act_bits={self.act_bits}}}", "freeze-quant"]
         steps += ["level-spikes", "lower-integer"]
-        steps.append(f"map-crossbar{{{mapping}}}")
+        steps.append(f"map-crossbar{{{mapping} keep=true}}")
         if self.device != IdealDevice() or self.r_wire:  # wires need to know how many siemens a level is
             chip = f"device={self.device} seed={self.seed} time={self.time!r} compensation={self.compensation}"
-            steps.append(f"program{{{chip}}}")
+            steps.append(f"program{{{chip} keep=true}}")
         if self.r_wire:
-            steps.append(f"solve-parasitics{{r_wire={self.r_wire!r}}}")
+            steps.append(f"solve-parasitics{{r_wire={self.r_wire!r} keep=true}}")
         if self.read_noise:
-            steps.append(f"read-noise{{sigma={self.read_noise!r} seed={self.seed}}}")
+            steps.append(f"read-noise{{sigma={self.read_noise!r} seed={self.seed} keep=true}}")
         if converted:
-            steps += [f"calibrate-adc{{range={self.range}}}", "prove-adc", "fuse-xbar"]
+            steps += [f"calibrate-adc{{range={self.range} keep=true}}", "prove-adc", "fuse-xbar"]
         return ", ".join(steps)
 
     def support(self) -> Sequence[Support]:

@@ -214,7 +214,8 @@ def test_products_of_two_values_are_written_to_arrays() -> None:
     rng = np.random.default_rng(0)
     q = rng.integers(-8, 8, (3, 2, 5, 6)).astype(np.int8)
     k = rng.integers(-7, 8, (3, 2, 6, 5)).astype(np.int8)
-    exe = rv.compile(module, "map-crossbar{rows=4 cols=16}", target="crossbar{adc=flash adc_bits=6}", data=(q, k))
+    passes = "map-crossbar{rows=4 cols=16 adc=flash adc_bits=6}"
+    exe = rv.compile(module, passes, target="crossbar{adc=flash adc_bits=6}", data=(q, k))
     np.testing.assert_array_equal(exe(q, k), (q.astype(np.int64) @ k.astype(np.int64) / 8).astype(np.float32))
     assert "%scores = xbar.matmul: by its meaning" in exe.program.plan()
 

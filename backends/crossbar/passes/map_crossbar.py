@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, MAPPING, check_rows, converter
+from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, KEEP_HELP, MAPPING, check_rows, converter
+from ranvier.backends.crossbar.passes.keep import note_mapped
 from ranvier.backends.crossbar.passes.physical import on_arrays
 from ranvier.ir.core import Builder, Graph, Module, Op, Value, replace_uses
 from ranvier.ir.diagnostics import Diagnostic, RanvierError
-from ranvier.ir.fields import Integer, Optional, RecordOf, option
+from ranvier.ir.fields import Flag, Integer, Optional, RecordOf, option
 from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.hardware.facts import InputEncoding
 from ranvier.ir.hardware.inputs import Binary, Input, Spike
@@ -44,6 +45,7 @@ class MapCrossbar(Pass):
     adc_bits: int | None = option(Optional(Integer(1, 32)), None, "resolution of converters; they need it")
     cols_per_adc: int = option(Integer(1), 8, "columns that share one converter")
     parallel_rows: int | None = option(Optional(Integer(1)), None, "rows read at once; none means all")
+    keep: bool = option(Flag(), False, KEEP_HELP)
 
     def check(self) -> None:
         """See Record."""
@@ -52,6 +54,9 @@ class MapCrossbar(Pass):
 
     def run(self, module: Module, context: PassContext) -> None:
         """See Pass."""
+        if self.keep:
+            names = ("rows", "cols", "mapping", "weights", "cell_bits", "cols_per_adc", "parallel_rows")
+            note_mapped(self, {name: getattr(self, name) for name in names}, module, context)
         found: list[Diagnostic] = []
         for graph in module.graphs.values():
             for op in graph.ops:

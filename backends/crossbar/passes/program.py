@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.backends.crossbar.devices import Ideal
-from ranvier.backends.crossbar.passes.physical import changed, check_writable, mapped, with_cells
+from ranvier.backends.crossbar.mapping_options import KEEP_HELP
+from ranvier.backends.crossbar.passes.keep import is_programmed, without
+from ranvier.backends.crossbar.passes.physical import changed, check_writable, mapped, note_ideal, with_cells
 from ranvier.backends.crossbar.physics.programming import Faults, program
 from ranvier.ir.core import Module
 from ranvier.ir.fields import Enum, Flag, Integer, Real, RecordOf, option
@@ -22,7 +24,8 @@ class ProgramCells(Pass):
 
     The same seed is the same chip, whatever the time. Cells of the `ideal` device without an off-conductance stay
     integers, and sums stay exact. Compensation multiplies the read-out (the converters' reference) by how much the
-    mean current of an identity input has fallen, for a whole matrix or each of its columns.
+    mean current of an identity input has fallen, for a whole matrix or each of its columns. Matrices that are written
+    in every sample stay ideal; notes and the plan name them.
     """
 
     word = "program"
@@ -33,6 +36,7 @@ class ProgramCells(Pass):
     fluctuation: bool = option(Flag(), True, "1/f noise up to the read, if the device has it; drawn once")
     stuck_on: float = option(Real(0, 1), 0.0, "part of the cells that are stuck at the highest conductance")
     stuck_off: float = option(Real(0, 1), 0.0, "part of the cells that are stuck at the lowest conductance")
+    keep: bool = option(Flag(), False, KEEP_HELP)
 
     def check(self) -> None:
         """See Record: the device has numbers for this time."""
@@ -44,7 +48,9 @@ class ProgramCells(Pass):
         check_writable(module, self.device)
         faults = Faults(self.stuck_on, self.stuck_off)
         exact = not (self.device.noisy or self.stuck_on or self.stuck_off or self.device.g_min)
-        for graph, op in mapped(module):
+        said = f"device={self.device} time={self.time:g} compensation={self.compensation} seed={self.seed}"
+        kept = [op for _, op in mapped(module) if self.keep and is_programmed(op)]
+        for graph, op in without(kept, mapped(module), said, context):
             assert op.weight is not None
             levels = op.grid.cells(module.array(op.weight))
             highest = op.grid.largest_cell

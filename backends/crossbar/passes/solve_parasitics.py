@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.backends.crossbar.passes.physical import cells_of, mapped, with_cells
+from ranvier.backends.crossbar.mapping_options import KEEP_HELP
+from ranvier.backends.crossbar.passes.keep import is_solved, without
+from ranvier.backends.crossbar.passes.physical import cells_of, mapped, note_ideal, with_cells
 from ranvier.backends.crossbar.physics.effective import effective
 from ranvier.ir.core import Graph, Module
 from ranvier.ir.diagnostics import error
@@ -34,7 +36,7 @@ class SolveParasitics(Pass):
     fixed point to `tolerance`; `off` leaves ideal wires. Gated and nonlinear cells have no effective conductances, as
     their circuit depends on the input: with `iterative` they become xbar.circuit_mvm, solved vector by vector when the
     network runs, which is slow. Columns that wait for their converter are grounded, or `floating`. Needs `program`,
-    which says how many siemens a level is.
+    which says how many siemens a level is. Matrices that are written in every sample keep ideal wires, with a note.
     """
 
     word = "solve-parasitics"
@@ -50,6 +52,7 @@ class SolveParasitics(Pass):
     tolerance: float = option(Real(1e-12, 0.1), 1e-6, "of the iterative solver, in units of the read voltage")
     kelvin: float = option(Real(1), REFERENCE_K, "temperature of the wires")
     metal: str = option(Enum(*COEFFICIENT_PER_K), "copper", "what the wires are made of")
+    keep: bool = option(Flag(), False, KEEP_HELP)
 
     def check(self) -> None:
         """See Record."""
@@ -83,7 +86,8 @@ class SolveParasitics(Pass):
         if self.method == "off" or (self.wires(1).lossless and self.iv.linear):
             context.note("wires are ideal")
             return
-        for graph, op in mapped(module):
+        kept = [op for _, op in mapped(module) if self.keep and is_solved(op)]
+        for graph, op in without(kept, mapped(module), f"r_wire={self.r_wire:g}", context):
             chip = next((f for f in op.facts if isinstance(f, Chip)), None)
             if chip is None:
                 raise error(
