@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.backends.crossbar.plan import Planned
+from ranvier.backends.crossbar.plan import APPROXIMATE, CONVERTED, EXACT, Planned, lost
 from ranvier.ir.core import Module
 from ranvier.ir.hardware.adc import Adc
 from ranvier.ir.hardware.facts import FoldedPlan, TransparentPartials
@@ -181,7 +181,7 @@ def lower(module: Module, op: Mvm) -> Kernel | None:
         converted = None if mask is None else ~mask[g]
         reads.append([] if done else _reads(op, grid, real, g, converted))
     sums = None if bias is None else bias.astype(np.int64)
-    planned = _describe(op, grid, total, reads, mask, done)
+    planned = _describe(op, grid, real, total, reads, mask)
     return Kernel(op, grid, total, reads, sums, integral, residual, planned)
 
 
@@ -288,15 +288,17 @@ def _as_slice(indices: Numbers) -> Any:
 
 
 def _describe(
-    op: Mvm, grid: Grid, total: list[Numbers | None], reads: list[list[Read]], mask: Numbers | None, done: bool
+    op: Mvm, grid: Grid, cells: Numbers, total: list[Numbers | None], reads: list[list[Read]], mask: Numbers | None
 ) -> Planned:
     linear = sum(t is not None for t in total)
     converted = sum(map(len, reads))
-    exact, why = True, "ideal converters: slices, arms and planes are one product"
+    how, why = EXACT, "ideal converters: slices, arms and planes are one product"
+    taken = lost(op, cells)
     if op.cells is not None:
-        exact, why = False, "cells are real numbers: sums in float32"
+        how, why = APPROXIMATE, "cells are real numbers: sums in float32"
     elif not op.adc.transparent:
+        how = CONVERTED if taken else EXACT
         share = 0.0 if mask is None else float(mask.mean())
         why = f"{share:.1%} of the partials are proven transparent and folded" if mask is not None else "every partial"
-        why += "" if done else f", {op.input.count} planes in each product, converted"
-    return Planned(op.result.name, op.name, linear, converted, exact, why, grid.arrays)
+        why += f", {op.input.count} planes in each product, converted" if converted else ""
+    return Planned(op.result.name, op.name, linear, converted, how, f"{why}; {taken}" if taken else why, grid.arrays)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.backends.crossbar.kernels import Read, corrections, reads_of
-from ranvier.backends.crossbar.plan import Planned
+from ranvier.backends.crossbar.plan import APPROXIMATE, Planned, lost
 from ranvier.ir.core import Module
 from ranvier.ir.hardware.grid import Grid
 from ranvier.ir.hardware.noise import normals
@@ -119,8 +119,10 @@ def lower_noisy(module: Module, op: NoisyMvm) -> NoisyKernel | None:
     spread = op.cell_squares(weight, cells) if variance is None else variance
     squares = [_squares(grid, spread, g) for g in groups]
     why = f"{op.noise if variance is None else 'given'} read noise: sums in float32"
+    taken = lost(op, real)
+    why += f"; {taken}" if taken else ""
     count = sum(map(len, reads)) * op.input.count
-    planned = Planned(op.result.name, op.name, sum(a is not None for a in added), count, False, why, grid.arrays)
+    planned = Planned(op.result.name, op.name, sum(a is not None for a in added), count, APPROXIMATE, why, grid.arrays)
     return NoisyKernel(op, grid, added, reads, squares, None if bias is None else bias.astype(np.int64), planned)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.backends.crossbar.kernels import Kernel, lower
 from ranvier.backends.crossbar.noisy_kernels import NoisyKernel, lower_noisy
-from ranvier.backends.crossbar.plan import plan_text
+from ranvier.backends.crossbar.plan import by_meaning, plan_text
 from ranvier.ir.core import Module, Op
 from ranvier.ir.interfaces import RunResult, batches
 from ranvier.ir.interpret import Interpreter, zip_inputs
@@ -73,9 +73,9 @@ class CrossbarProgram:
         """See Program."""
         planned = [*(k.planned for k in self.kernels.values()), *(k.planned for k in self.noisy.values())]
         others = [op for op in self.module.ops if op not in self.kernels and op not in self.noisy]
-        by_meaning = [op for op in others if isinstance(op, OnArrays)]
+        planned += [by_meaning(self.module, op) for op in others if isinstance(op, OnArrays)]
         digital = [op for op in others if not isinstance(op, OnArrays) and not op.name.startswith("core.")]
-        return plan_text(planned, by_meaning, digital)
+        return plan_text(planned, digital)
 
     def run(
         self, inputs: Sequence[Any], taps: Sequence[str] = (), *, sample_ids: Any = None, trial: int = 0

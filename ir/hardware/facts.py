@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.ir.facts import Fact
-from ranvier.ir.fields import Integer, RecordOf, ResourceRef, Text, option
+from ranvier.ir.fields import Integer, ListOf, RecordOf, ResourceRef, Text, option
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ class FoldedPlan(Fact):
 
     word = "folded_plan"
     why: str = option(Text(), help="what is folded, and what is not")
+
+
+@dataclass(frozen=True)
+class NotModelled(Fact):
+    """Physical effects that were asked for and do not reach this op, whose arrays stay ideal in them."""
+
+    word = "not_modelled"
+    what: tuple[str, ...] = option(ListOf(Text()), help="the effects")
 
 
 @dataclass(frozen=True)

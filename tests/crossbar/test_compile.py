@@ -217,7 +217,7 @@ def test_products_of_two_values_are_written_to_arrays() -> None:
     passes = "map-crossbar{rows=4 cols=16 adc=flash adc_bits=6}"
     exe = rv.compile(module, passes, target="crossbar{adc=flash adc_bits=6}", data=(q, k))
     np.testing.assert_array_equal(exe(q, k), (q.astype(np.int64) @ k.astype(np.int64) / 8).astype(np.float32))
-    assert "%scores = xbar.matmul: by its meaning" in exe.program.plan()
+    assert "by its meaning" in exe.program.plan()
 
 
 def test_a_device_that_endures_few_writes_refuses_them() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.backends.crossbar.dynamic import slices_of, static_largest
 from ranvier.backends.crossbar.mapping_options import KEEP_HELP
 from ranvier.backends.crossbar.passes.keep import is_calibrated, without
-from ranvier.backends.crossbar.dynamic import slices_of, static_largest
 from ranvier.backends.crossbar.passes.physical import cells_of, changed, on_arrays
 from ranvier.backends.crossbar.physics.ranges import (
     Tally,

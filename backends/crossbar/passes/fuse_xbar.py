@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranvier.backends.crossbar.passes.physical import changed, mapped
+from ranvier.backends.crossbar.passes.physical import changed, mapped, written
 from ranvier.ir.core import Module
 from ranvier.ir.fields import Flag, option
 from ranvier.ir.hardware.adc import Ideal
@@ -44,6 +44,9 @@ class FuseXbar(Pass):
                 context.note(f"%{op.result.name}: {why}")
             else:
                 context.note(f"%{op.result.name}: every partial is converted, nothing is proven")
+        for other in written(module):
+            if not other.adc.transparent:
+                context.note(f"%{other.result.name}: every partial is converted, its matrix is written in every sample")
 
 
 def conversions(op: Stored) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ranvier.backends.crossbar.mapping_options import AUTO
 from ranvier.ir.core import Graph, Module
@@ -14,6 +14,8 @@ from ranvier.ir.hardware.facts import FoldedPlan
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.ops.xbar import NoisyMvm, OnArrays, Stored
 from ranvier.ir.ops.xbar_circuit import CircuitMvm
+
+AnyOp = TypeVar("AnyOp", bound=OnArrays)
 
 register_code(
     "option-conflict",
@@ -37,7 +39,7 @@ def is_noisy(op: Stored) -> bool:
     return isinstance(op, NoisyMvm)
 
 
-def is_calibrated(op: Stored) -> bool:
+def is_calibrated(op: OnArrays) -> bool:
     """Whether the converter has a range that was set."""
     adc = op.adc
     plain = isinstance(adc, Uniform) and adc == type(adc)(bits=adc.bits)
@@ -45,8 +47,8 @@ def is_calibrated(op: Stored) -> bool:
 
 
 def without(
-    kept: Sequence[Stored], found: list[tuple[Graph, Stored]], said: str, context: PassContext
-) -> list[tuple[Graph, Stored]]:
+    kept: Sequence[AnyOp], found: list[tuple[Graph, AnyOp]], said: str, context: PassContext
+) -> list[tuple[Graph, AnyOp]]:
     """`found` without the ops that are `kept`, which a note names, with the options `said` that did nothing there."""
     if kept:
         names = ", ".join(f"%{op.result.name}" for op in kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ranvier.backends.crossbar.inputs import input_of
 from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, KEEP_HELP, MAPPING, check_rows, converter
 from ranvier.backends.crossbar.passes.keep import note_mapped
 from ranvier.backends.crossbar.passes.physical import on_arrays
@@ -13,13 +14,11 @@ from ranvier.ir.diagnostics import Diagnostic, RanvierError
 from ranvier.ir.fields import Flag, Integer, Optional, RecordOf, option
 from ranvier.ir.hardware.arrays import Array
 from ranvier.ir.hardware.facts import InputEncoding
-from ranvier.ir.hardware.inputs import Binary, Input, Spike
 from ranvier.ir.hardware.weights import Differential
 from ranvier.ir.interfaces import Pass, PassContext
 from ranvier.ir.locations import describe
 from ranvier.ir.ops.integer import QConv, QLinear, QMatmul
 from ranvier.ir.ops.xbar import DynamicMatmul, Mvm
-from ranvier.ir.types import SpikesType
 
 STORED = (QConv, QLinear)
 
@@ -81,7 +80,7 @@ class MapCrossbar(Pass):
             "weights": self.weights,
             "cell_bits": self.cell_bits,
             "mapping": self.mapping,
-            "input": self.input_of(op, x),
+            "input": input_of(op, x, self.plane_bits),
             "adc": converter(self.adc, self.adc_bits, self.word),
             "elem": op.result.type.elem,
         }
@@ -101,19 +100,6 @@ class MapCrossbar(Pass):
         replace_uses(op.result, made)
         graph.erase(op)
         graph.rename(made, name)
-
-    def input_of(self, op: Op, x: Value) -> Input:
-        """How the input is driven: as `bit-encode` said, spikes as they are, or bit by bit."""
-        said = next((f.input for f in op.facts if isinstance(f, InputEncoding)), None)
-        if isinstance(said, Input):
-            return said
-        if isinstance(x.type, SpikesType):
-            low, high = x.type.code.alphabet()
-            if high <= 1:
-                return Spike(signed=low < 0)
-            return Binary(bits=high.bit_length() + (low < 0), signed=low < 0, plane_bits=self.plane_bits)
-        kind = x.type.elem
-        return Binary(bits=kind.bits, signed=kind.levels[0] < 0, plane_bits=self.plane_bits)
 
 
 def weight_bits(weight: Value) -> int:

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.backends.crossbar.dynamic import leave_ideal
 from ranvier.ir.core import Builder, Graph, Module, Op, Value, replace_uses
 from ranvier.ir.diagnostics import collect
 from ranvier.ir.elements import Elem, elem
 from ranvier.ir.facts import Fact
 from ranvier.ir.hardware.partials import is_integral
+from ranvier.ir.interfaces import PassContext
 from ranvier.ir.ops.q import Dequantize, Quantize
 from ranvier.ir.ops.requantize import Requantize
 from ranvier.ir.ops.xbar import DynamicMatmul, NoisyMvm, OnArrays, Stored, product_elem
@@ -30,13 +32,24 @@ def on_arrays(module: Module) -> list[tuple[Graph, OnArrays]]:
     return [(graph, op) for graph in module.graphs.values() for op in graph.ops if isinstance(op, OnArrays)]
 
 
+def written(module: Module) -> list[DynamicMatmul]:
+    """The ops whose matrix is written in every sample."""
+    return [op for _, op in on_arrays(module) if isinstance(op, DynamicMatmul)]
+
+
+def note_ideal(module: Module, what: str, context: PassContext) -> None:
+    """Say, in notes and on the ops, which products a physical effect does not reach."""
+    for op in written(module):
+        context.note(leave_ideal(op, what))
+
+
 def check_writable(module: Module, device: Any) -> None:
     """Raise RanvierError naming every op that would write arrays for each inference on a device that cannot."""
     if device.writable:
         return
     why = f"writes its arrays for every inference, which {device.word} does not endure"
     help = "map it digitally, or use a device that may be rewritten"
-    found = [op.fail("write-limited", why, help) for _, op in on_arrays(module) if isinstance(op, DynamicMatmul)]
+    found = [op.fail("write-limited", why, help) for op in written(module)]
     collect(d for e in found for d in e.diagnostics)
 
 
@@ -112,4 +125,15 @@ def with_cells(graph: Graph, op: Stored, cells: Array, pedestal: float, *facts: 
     return changed(graph, op, facts, cells=graph.constant(name), pedestal=pedestal, **new)
 
 
-__all__ = ["NoisyMvm", "cells_of", "changed", "check_writable", "mapped", "on_arrays", "product_elem", "with_cells"]
+__all__ = [
+    "NoisyMvm",
+    "cells_of",
+    "changed",
+    "check_writable",
+    "mapped",
+    "note_ideal",
+    "on_arrays",
+    "product_elem",
+    "with_cells",
+    "written",
+]

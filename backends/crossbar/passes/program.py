@@ -50,6 +50,8 @@ class ProgramCells(Pass):
         exact = not (self.device.noisy or self.stuck_on or self.stuck_off or self.device.g_min)
         said = f"device={self.device} time={self.time:g} compensation={self.compensation} seed={self.seed}"
         kept = [op for _, op in mapped(module) if self.keep and is_programmed(op)]
+        if not exact and not kept:
+            note_ideal(module, f"cells of {self.device}", context)
         for graph, op in without(kept, mapped(module), said, context):
             assert op.weight is not None
             levels = op.grid.cells(module.array(op.weight))

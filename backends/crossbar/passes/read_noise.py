@@ -35,6 +35,8 @@ class ReadNoise(Pass):
             context.note("sigma=0: reads are repeatable")
             return
         kept = [op for _, op in mapped(module) if self.keep and is_noisy(op)]
+        if not kept:
+            note_ideal(module, f"read noise of {self.sigma:g}", context)
         ops = without(kept, mapped(module), f"sigma={self.sigma:g}", context)
         for graph, op in ops:
             if isinstance(op, CircuitMvm):

@@ -87,6 +87,8 @@ class SolveParasitics(Pass):
             context.note("wires are ideal")
             return
         kept = [op for _, op in mapped(module) if self.keep and is_solved(op)]
+        if not kept:
+            note_ideal(module, "wires" if self.iv.linear else f"wires, cells with iv={self.iv}", context)
         for graph, op in without(kept, mapped(module), f"r_wire={self.r_wire:g}", context):
             chip = next((f for f in op.facts if isinstance(f, Chip)), None)
             if chip is None:
