@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.ir.diagnostics import error, register_code
+from ranvier.ir.core import Op
+from ranvier.ir.diagnostics import RanvierError, error, register_code
 from ranvier.ir.fields import Enum, Flag, Real, option
 from ranvier.ir.records import Record, on_missing
 
@@ -77,6 +78,12 @@ class Device(Record):
     def fluctuation(self, g: Array, seconds: float) -> Array | None:
         """Relative standard deviation of 1/f noise accumulated up to a read at `seconds`; None without such noise."""
         return None
+
+
+def write_limited(op: Op, device: Device) -> RanvierError:
+    """The error that an op writes its arrays for every inference on a device that cannot."""
+    why = f"writes its arrays for every inference, which {device.word} does not endure"
+    return op.fail("write-limited", why, "map it digitally, or use a device that may be rewritten")
 
 
 def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ranvier.backends.crossbar.cost.network import Device, cost_of
+from ranvier.backends.crossbar.cost.network import Device, check_endurance, cost_of
 from ranvier.backends.crossbar.devices import Ideal as IdealDevice
 from ranvier.backends.crossbar.mapping_options import ADC, ADC_HELP, AUTO, MAPPING, check_rows, converter
 from ranvier.ir.core import Module
@@ -117,6 +117,7 @@ class CrossbarTarget(Target):
 
     def cost(self, module: Module, activity: Activity) -> Cost:
         """See Target: by `cost_table`; layers that are not mapped yet are laid on the arrays of the options."""
+        check_endurance(module, self.device)
         adc = converter(self.adc, self.adc_bits, self.word)
         array = Array(self.rows, self.cols, self.parallel_rows, self.cols_per_adc)
         device = Device(

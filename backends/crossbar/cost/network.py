@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from ranvier.backends.crossbar.cost.layers import LayerShape
 from ranvier.backends.crossbar.cost.models import CostModel
+from ranvier.backends.crossbar.devices import Device as Memory
+from ranvier.backends.crossbar.devices import write_limited
+from ranvier.backends.crossbar.inputs import foreseen_input
 from ranvier.ir.core import Module, Op, Value
 from ranvier.ir.cost import Activity, Cost
-from ranvier.ir.diagnostics import error
+from ranvier.ir.diagnostics import collect, error
 from ranvier.ir.hardware.arrays import Array, Mapping
 from ranvier.ir.hardware.grid import Grid
 from ranvier.ir.hardware.weights import Weights
@@ -31,10 +34,11 @@ from ranvier.ir.types import SpikesType, element_count
 
 @dataclass(frozen=True)
 class Network:
-    """Layers on arrays in order, and the names of ops that run beside them."""
+    """Layers on arrays in order, the names of ops that run beside them, and sentences why layers are among those."""
 
     layers: tuple[LayerShape, ...]
     digital: tuple[str, ...]
+    beside: tuple[str, ...] = ()
 
 
 def cost_of(module: Module, model: CostModel, activity: Activity | None = None, device: Device | None = None) -> Cost:
@@ -44,8 +48,11 @@ def cost_of(module: Module, model: CostModel, activity: Activity | None = None, 
     """
     activity = activity or Activity()
     network = read_network(module, activity.steps, device)
+    if network.beside and not network.layers:
+        message = f"{model.word}: the network has no layer on an array: {'; '.join(network.beside)}"
+        raise error("cost-not-modelled", message, help="convert-snn with another code, or quantize")
     found = model.cost(network.layers, activity, network.digital)
-    return dataclasses.replace(found, notes=(*found.notes, *_assumed(module)))
+    return dataclasses.replace(found, notes=(*found.notes, *network.beside, *_assumed(module)))
 
 
 def _assumed(module: Module) -> Iterator[str]:
@@ -68,15 +75,46 @@ def read_network(module: Module, steps: int | None = None, device: Device | None
     timed = any(r.type.time is not None for op in graph.ops for r in op.results)
     layers: list[LayerShape] = []
     digital: dict[str, None] = {}
+    beside: dict[str, list[str]] = {}
     for op in graph.ops:
-        shape = _shape_of(op) if is_mapped(op) or not mapped else None
+        shape = _shape_of(op)
+        if shape is not None and (why := _stays_digital(op, mapped)):
+            beside.setdefault(why, []).append(f"%{op.result.name}")
+            shape = None
         if shape is None:
             if not op.name.startswith("core.") and not isinstance(op, Neuron):
                 digital[op.name] = None
             continue
         time = None if op.result in still or (timed and op.result.type.time is None) else _steps(op, steps)
         layers.append(_on_hardware(op, dataclasses.replace(shape, steps=time), device))
-    return Network(tuple(layers), tuple(sorted(digital)))
+    return Network(tuple(layers), tuple(sorted(digital)), tuple(_beside(beside)))
+
+
+def _beside(found: dict[str, list[str]]) -> Iterator[str]:
+    for why, names in found.items():
+        yield f"{', '.join(names)}: digital, at no cost in this model; {why}"
+
+
+def _stays_digital(op: Op, mapped: bool) -> str:
+    """Why a linear op is not laid on arrays, where others are or would be; "" where it is."""
+    if is_mapped(op):
+        return ""
+    _, why = foreseen_input(op)
+    return why or ("its operands are no levels" if mapped else "")
+
+
+def check_endurance(module: Module, memory: Memory) -> None:
+    """Raise RanvierError naming every product of two values, whose arrays are written in every sample, on a memory
+    that does not endure it: mapping them will be refused."""
+    if memory.writable:
+        return
+    mapped = any(is_mapped(op) for op in module.main.ops)
+    found = []
+    for op in module.main.ops:
+        shape = _shape_of(op)
+        if shape is not None and shape.dynamic and not _stays_digital(op, mapped):
+            found.append(write_limited(op, memory))
+    collect(d for e in found for d in e.diagnostics)
 
 
 def is_mapped(op: Op) -> TypeGuard[OnArrays]:
@@ -228,23 +266,7 @@ def device_of(op: OnArrays) -> Device:
 def _on_hardware(op: Op, shape: LayerShape, device: Device | None) -> LayerShape:
     if is_mapped(op):
         return device_of(op).lay(shape)
-    x = op.operands[0]
-    assert x is not None
-    spiking = any(isinstance(v.type, SpikesType) for v in [x, *_above(x)])
+    found, _ = foreseen_input(op)
     if device is None:
-        return dataclasses.replace(shape, input_bits=1) if spiking else shape
-    return (dataclasses.replace(device, planes=1) if spiking else device).lay(shape)
-
-
-def _above(value: Value) -> Sequence[Value]:
-    """The value and what it is computed from, through ops of one variable operand."""
-    found = []
-    while value.op is not None:
-        above = [x for x in value.op.arguments if not x.is_constant]
-        if len(above) != 1:
-            break
-        value = above[0]
-        found.append(value)
-        if isinstance(value.type, SpikesType):
-            break
-    return found
+        return shape if found is None else dataclasses.replace(shape, planes=found.count, input_bits=found.count)
+    return (device if found is None else dataclasses.replace(device, planes=found.count)).lay(shape)
