@@ -14,6 +14,7 @@ cannot be imported is named with the reason, and its bounds are not measured. Bo
 - Everything: 8-bit inputs in one plane, 8-bit cells in pairs, IR drop, read noise and 8-bit converters on one array of
   512 rows, against aihwkit's compiled tile with StandardHWATrainingPreset and its IR drop, batch 256. Physics differ:
   aihwkit's wires are a polynomial correction in every pass, ours are solved once before (not counted here).
+  Our cells are random stand-ins of the right size for cells so solved; what runs does not depend on their values.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from ranvier.ir.diagnostics import error
 
 # Annealed copper at 20 degrees Celsius, the International Annealed Copper Standard (NBS Handbook 100, 1966, table 1);
 # aluminium at 20 degrees: the same handbook series (NBS Handbook 109, 1972, electrical-conductor grade).
+# Both are cited without a copy at hand to check the tables against.
 REFERENCE_K = 293.15
 COEFFICIENT_PER_K = {"copper": 0.00393, "aluminium": 0.00403}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.backends.crossbar.devices import write_limited
 from ranvier.backends.crossbar.dynamic import leave_ideal
 from ranvier.ir.core import Builder, Graph, Module, Op, Value, replace_uses
 from ranvier.ir.diagnostics import collect
@@ -47,10 +48,7 @@ def check_writable(module: Module, device: Any) -> None:
     """Raise RanvierError naming every op that would write arrays for each inference on a device that cannot."""
     if device.writable:
         return
-    why = f"writes its arrays for every inference, which {device.word} does not endure"
-    help = "map it digitally, or use a device that may be rewritten"
-    found = [op.fail("write-limited", why, help) for op in written(module)]
-    collect(d for e in found for d in e.diagnostics)
+    collect(d for op in written(module) for d in write_limited(op, device).diagnostics)
 
 
 def cells_of(module: Module, op: Stored) -> Array:
